@@ -1,0 +1,2 @@
+//! A whole mail server in one process.
+fn main() {}

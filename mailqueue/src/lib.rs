@@ -1,0 +1,1 @@
+//! A durable, retrying mail queue over a segmented, group-committed log.

@@ -1,0 +1,1 @@
+//! Mailboxes behind three small traits, and Maildir in the format of Dovecot.

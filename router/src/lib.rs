@@ -1,0 +1,3 @@
+#![no_std]
+//! Which mailbox lives where: a pure lookup from an address to its place, with the reason.
+extern crate alloc;

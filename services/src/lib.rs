@@ -1,0 +1,1 @@
+//! Mail services on the engines.
