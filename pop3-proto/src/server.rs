@@ -1,0 +1,697 @@
+//! The server's side of one session.
+
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use core::fmt::Write as _;
+use core::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{BufMut, BytesMut};
+
+use crate::body::{Stuff, Top};
+use crate::command::{self, Command, Expected};
+use crate::frame::{Line, Lines};
+use crate::maildrop::Marked;
+use crate::{
+    Close, Code, Deadline, Event, Layer, Link, Maildrop, Misuse, PlaintextLogin, Reply, Secret, ServerConfig, ShutDown,
+    Step, Stls, Switched, Violation, Waiting,
+};
+
+/// One connection's server side: a pure state machine.
+///
+/// Its methods come in four kinds. *Turning the crank*: [`next_event`](Self::next_event), until it asks for something else.
+/// *Telling what happened outside*: [`handle_timeout`](Self::handle_timeout), [`handle_eof`](Self::handle_eof),
+/// [`switched`](Self::switched), [`shut_down`](Self::shut_down), [`abort`](Self::abort). *Looking*:
+/// [`poll_timeout`](Self::poll_timeout), [`max_input`](Self::max_input), [`memory`](Self::memory),
+/// [`wants_body`](Self::wants_body). *Answering the open question*: all others.
+///
+/// A parameter `now` may move a deadline, `input` may be consumed, `out` may receive octets; nothing else has an effect.
+#[derive(Debug)]
+pub struct ServerSession {
+    config: Arc<ServerConfig>,
+    link: Link,
+    lines: Lines,
+    stage: Stage,
+    turn: Turn,
+    deadline: Deadline,
+    asked_at: Duration,
+    last: Last,
+    violations: u32,
+    failed_logins: u32,
+}
+
+/// The states of RFC 1939 §3. UPDATE is a question that is open at the end of `Transaction`.
+#[derive(Debug)]
+enum Stage {
+    Authorization { user: Option<String> },
+    Transaction(Marked),
+}
+
+/// Who acts next.
+#[derive(Debug)]
+enum Turn {
+    /// Nothing was said yet.
+    Greet,
+    /// The peer: a command.
+    Command,
+    /// The peer: a line of the SASL exchange.
+    SaslLine,
+    /// The application.
+    Asked(Asked),
+    /// The driver: it puts TLS in place.
+    Switching,
+    /// Nobody.
+    Closed(Close),
+}
+
+/// The open question.
+#[derive(Debug)]
+enum Asked {
+    Connected,
+    Login,
+    Sasl,
+    List { what: Listing, next: usize },
+    Listing { what: Listing, next: usize },
+    Retrieve { size: u64 },
+    Top { lines: u32 },
+    Sending { left: Left, stuff: Stuff },
+    Update,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Listing {
+    Sizes,
+    UniqueIds,
+}
+
+/// How much of a message is still to come.
+#[derive(Debug)]
+enum Left {
+    Octets(u64),
+    Top(Top),
+}
+
+/// Whether anything follows the open question's answer.
+#[derive(Clone, Copy, Debug)]
+enum Last {
+    No,
+    Eof,
+    ShutDown(ShutDown),
+}
+
+/// Whether a listing is complete.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Call again, when `out` has room.
+    More,
+    /// The question is answered.
+    Done,
+}
+
+impl ServerSession {
+    /// Begins a session. The first [`next_event`](Self::next_event) asks [`Event::Connected`].
+    #[must_use]
+    pub fn new(config: Arc<ServerConfig>, link: Link, now: Duration) -> Self {
+        let deadline = Deadline { at: now.saturating_add(config.timeouts.login), waiting_for: Waiting::Login };
+        Self {
+            config,
+            link,
+            lines: Lines::default(),
+            stage: Stage::Authorization { user: None },
+            turn: Turn::Greet,
+            deadline,
+            asked_at: now,
+            last: Last::No,
+            violations: 0,
+            failed_logins: 0,
+        }
+    }
+
+    /// Takes what stands in `input` as far as the next event.
+    pub fn next_event(&mut self, now: Duration, input: &mut BytesMut, out: &mut BytesMut) -> Step<Event> {
+        loop {
+            let limit = match &self.turn {
+                Turn::Closed(why) => return Step::Close(*why),
+                Turn::Asked(_) => return Step::YourTurn,
+                Turn::Greet => return Step::Event(self.ask(Asked::Connected, Event::Connected, now)),
+                Turn::Switching if !input.is_empty() => return Step::Event(self.close_for(Violation::PipelinedTls)),
+                Turn::Switching if matches!(self.last, Last::Eof) => {
+                    self.turn = Turn::Closed(Close::Eof);
+                    continue;
+                }
+                Turn::Switching => return Step::Switch(Layer::Tls),
+                Turn::Command => self.config.limits.command_line,
+                Turn::SaslLine => self.config.limits.sasl_line,
+            };
+            let event = match self.lines.next(input, limit) {
+                Line::Partial if matches!(self.last, Last::Eof) => {
+                    self.turn = Turn::Closed(Close::Eof);
+                    continue;
+                }
+                Line::Partial => return Step::NeedInput,
+                Line::TooLong => Some(self.violate(Violation::LineTooLong, now, out)),
+                Line::Whole(line) if matches!(self.turn, Turn::SaslLine) => Some(self.sasl_line(&line, now, out)),
+                Line::Whole(line) => self.command(&line, now, input, out),
+            };
+            if let Some(event) = event {
+                return Step::Event(event);
+            }
+        }
+    }
+
+    /// How many unread octets the caller may hold; there it stops reading.
+    #[must_use]
+    pub fn max_input(&self) -> usize {
+        self.config.limits.command_line.max(self.config.limits.sasl_line)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout). `None` while a question is open: the peer waits for us.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<Deadline> {
+        match self.turn {
+            Turn::Asked(_) | Turn::Closed(_) => None,
+            Turn::Greet | Turn::Command | Turn::SaslLine | Turn::Switching => Some(self.deadline),
+        }
+    }
+
+    /// Ends the session if its deadline has passed; otherwise does nothing.
+    ///
+    /// RFC 1939 §3: the autologout closes without a response and without removing messages, so `out` stays as it is.
+    pub fn handle_timeout(&mut self, now: Duration, _out: &mut BytesMut) {
+        if let Some(Deadline { at, waiting_for }) = self.poll_timeout().filter(|deadline| deadline.at <= now) {
+            debug_assert!(at <= now);
+            self.turn = Turn::Closed(Close::Timeout(waiting_for));
+        }
+    }
+
+    /// Tells that the peer will send no more. What it sent before is still answered.
+    pub const fn handle_eof(&mut self) {
+        if matches!(self.last, Last::No) {
+            self.last = Last::Eof;
+        }
+    }
+
+    /// Tells that the transport was changed, after [`Step::Switch`].
+    ///
+    /// RFC 2595 §4: what the client said before is forgotten, and there is no second greeting.
+    pub fn switched(&mut self, to: Switched, now: Duration) {
+        if !matches!(self.turn, Turn::Switching) {
+            return;
+        }
+        let Switched::Tls(tls) = to;
+        self.link.tls = Some(tls);
+        self.stage = Stage::Authorization { user: None };
+        self.lines.reset();
+        self.turn = Turn::Command;
+        self.deadline = Deadline { at: now.saturating_add(self.config.timeouts.login), waiting_for: Waiting::Login };
+    }
+
+    /// Ends the session on the application's wish: at once, or behind the answer to the open question.
+    pub fn shut_down(&mut self, why: ShutDown, _now: Duration, out: &mut BytesMut) {
+        match (&self.turn, why) {
+            (Turn::Closed(_), _) => return,
+            // TLS octets are due; a line of text would only break the handshake.
+            (Turn::Switching, _) => {}
+            // The reply has begun and cannot be completed: a goodbye would pass for a line of it.
+            (Turn::Asked(Asked::Sending { .. } | Asked::Listing { .. }), ShutDown::Fault) => {}
+            (Turn::Asked(_), ShutDown::Stopping | ShutDown::Overloaded) => {
+                self.last = Last::ShutDown(why);
+                return;
+            }
+            (Turn::Asked(_), ShutDown::Fault) | (Turn::Greet | Turn::Command | Turn::SaslLine, _) => {
+                why.reply().write(out);
+            }
+        }
+        self.turn = Turn::Closed(Close::ShutDown(why));
+    }
+
+    /// Ends the session because a promised body cannot be delivered. Nothing more is written: never pad.
+    pub fn abort(&mut self) {
+        if !matches!(self.turn, Turn::Closed(_)) {
+            self.turn = Turn::Closed(Close::Aborted);
+        }
+    }
+
+    /// Octets of heap held for the peer's sake. The maildrop, which the application made, is not counted.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match &self.stage {
+            Stage::Authorization { user } => user.as_ref().map_or(0, String::capacity),
+            Stage::Transaction(marked) => marked.memory(),
+        }
+    }
+
+    /// Gives the ordinary positive answer: the greeting, the beginning of a message, or the goodbye.
+    ///
+    /// # Errors
+    /// [`Misuse::WrongReply`] where the positive answer has a verb of its own, [`Misuse::NotNow`] where no question is open.
+    pub fn accept(&mut self, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let Turn::Asked(asked) = &self.turn else { return Err(Misuse::NotNow) };
+        match asked {
+            Asked::Connected => {
+                Reply::ok("").with_text(self.config.greeting.clone()).write(out);
+                self.answered(now, out);
+            }
+            Asked::Retrieve { size } => {
+                let size = *size;
+                Reply::ok("").with_text(alloc::format!("{size} octets")).write(out);
+                self.turn = Turn::Asked(Asked::Sending { left: Left::Octets(size), stuff: Stuff::new() });
+            }
+            Asked::Top { lines } => {
+                let top = Top::new(*lines);
+                Reply::ok("top of message follows").write(out);
+                self.turn = Turn::Asked(Asked::Sending { left: Left::Top(top), stuff: Stuff::new() });
+            }
+            Asked::Update => {
+                Reply::ok("goodbye").write(out);
+                self.turn = Turn::Closed(Close::Quit);
+            }
+            Asked::Login | Asked::Sasl | Asked::List { .. } => return Err(Misuse::WrongReply),
+            Asked::Sending { .. } | Asked::Listing { .. } => return Err(Misuse::NotNow),
+        }
+        Ok(())
+    }
+
+    /// Answers with a reply of the application's own: a refusal, or another text for a greeting or a goodbye.
+    ///
+    /// # Errors
+    /// [`Misuse::WrongReply`] where a positive reply must come from another verb, [`Misuse::NotNow`] where nothing is asked
+    /// or the reply has begun.
+    pub fn reply(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let Turn::Asked(asked) = &self.turn else { return Err(Misuse::NotNow) };
+        match (asked, reply.is_positive()) {
+            (Asked::Sending { .. } | Asked::Listing { .. }, _) => return Err(Misuse::NotNow),
+            (Asked::Login | Asked::Sasl | Asked::List { .. } | Asked::Retrieve { .. } | Asked::Top { .. }, true) => {
+                return Err(Misuse::WrongReply);
+            }
+            (Asked::Connected, false) => {
+                reply.write(out);
+                self.turn = Turn::Closed(Close::Quit);
+            }
+            (Asked::Update, _) => {
+                reply.write(out);
+                self.turn = Turn::Closed(Close::Quit);
+            }
+            (Asked::Login | Asked::Sasl, false) => {
+                reply.write(out);
+                self.refused(reply.code());
+                self.answered(now, out);
+            }
+            (Asked::Connected, true) | (Asked::List { .. } | Asked::Retrieve { .. } | Asked::Top { .. }, false) => {
+                reply.write(out);
+                self.answered(now, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers any question in the negative. A reply that has begun cannot be taken back: then the session ends.
+    pub fn decline(&mut self, now: Duration, out: &mut BytesMut) {
+        let refusal = Reply::err("not available").with_code(Code::SysTemp);
+        if self.reply(&refusal, now, out) == Err(Misuse::NotNow) && matches!(self.turn, Turn::Asked(_)) {
+            self.abort();
+        }
+    }
+
+    /// Goes on with a SASL exchange (RFC 5034 §4).
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where no exchange waits for it.
+    pub fn challenge(&mut self, challenge: &[u8], now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let Turn::Asked(Asked::Sasl) = self.turn else { return Err(Misuse::NotNow) };
+        out.put_slice(b"+ ");
+        out.put_slice(STANDARD.encode(challenge).as_bytes());
+        out.put_slice(b"\r\n");
+        self.answered(now, out);
+        if matches!(self.turn, Turn::Command) {
+            self.turn = Turn::SaslLine;
+        }
+        Ok(())
+    }
+
+    /// Lets the user in: answers [`Event::Login`], [`Event::Auth`] or [`Event::SaslResponse`].
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where nobody asks to log in.
+    pub fn open(&mut self, maildrop: Arc<Maildrop>, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let Turn::Asked(Asked::Login | Asked::Sasl) = self.turn else { return Err(Misuse::NotNow) };
+        self.stage = Stage::Transaction(Marked::new(maildrop));
+        Reply::ok("maildrop ready").write(out);
+        self.answered(now, out);
+        Ok(())
+    }
+
+    /// Writes the next part of the listing that was asked for: about [`Limits::listing`](crate::Limits::listing) octets.
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where no listing is asked for.
+    pub fn list_more(&mut self, now: Duration, out: &mut BytesMut) -> Result<Progress, Misuse> {
+        let Stage::Transaction(marked) = &self.stage else { return Err(Misuse::NotNow) };
+        let (what, mut next) = match self.turn {
+            Turn::Asked(Asked::List { what, next }) => {
+                Reply::ok("").with_text(count_and_octets(marked)).write(out);
+                (what, next)
+            }
+            Turn::Asked(Asked::Listing { what, next }) => (what, next),
+            Turn::Asked(_) | Turn::Greet | Turn::Command | Turn::SaslLine | Turn::Switching | Turn::Closed(_) => {
+                return Err(Misuse::NotNow);
+            }
+        };
+        let full = out.len().saturating_add(self.config.limits.listing);
+        while out.len() < full {
+            let Some((number, message)) = marked.next_from(next) else {
+                out.put_slice(b".\r\n");
+                self.answered(now, out);
+                return Ok(Progress::Done);
+            };
+            match what {
+                Listing::Sizes => line(out, format_args!("{number} {}", message.size)),
+                Listing::UniqueIds => line(out, format_args!("{number} {}", message.uidl)),
+            }
+            next = number;
+        }
+        self.turn = Turn::Asked(Asked::Listing { what, next });
+        Ok(Progress::More)
+    }
+
+    /// Sends a part of the message that was accepted. For TOP, what is not wanted any more is dropped.
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where no message is due, [`Misuse::BodyTooLong`] beyond the size that the maildrop says.
+    pub fn body(&mut self, chunk: &[u8], out: &mut BytesMut) -> Result<(), Misuse> {
+        let Turn::Asked(Asked::Sending { left, stuff }) = &mut self.turn else { return Err(Misuse::NotNow) };
+        let passed = match left {
+            Left::Octets(octets) => {
+                *octets = octets.checked_sub(chunk.len() as u64).ok_or(Misuse::BodyTooLong)?;
+                chunk
+            }
+            Left::Top(top) => {
+                let passed = top.pass(chunk);
+                chunk.get(..passed).unwrap_or(chunk)
+            }
+        };
+        stuff.write(passed, out);
+        Ok(())
+    }
+
+    /// Whether the message under way needs more of its text.
+    #[must_use]
+    pub fn wants_body(&self) -> bool {
+        match &self.turn {
+            Turn::Asked(Asked::Sending { left: Left::Octets(octets), .. }) => *octets > 0,
+            Turn::Asked(Asked::Sending { left: Left::Top(top), .. }) => top.wants_more(),
+            Turn::Asked(_) | Turn::Greet | Turn::Command | Turn::SaslLine | Turn::Switching | Turn::Closed(_) => false,
+        }
+    }
+
+    /// Ends the message, and with it the answer.
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where no message is due, [`Misuse::BodyTooShort`] below the size that the maildrop says: then
+    /// [`abort`](Self::abort) is the only honest end.
+    pub fn end_body(&mut self, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let Turn::Asked(Asked::Sending { left, stuff }) = &mut self.turn else { return Err(Misuse::NotNow) };
+        if matches!(left, Left::Octets(1..)) {
+            return Err(Misuse::BodyTooShort);
+        }
+        core::mem::replace(stuff, Stuff::new()).end(out);
+        self.answered(now, out);
+        Ok(())
+    }
+
+    fn ask(&mut self, asked: Asked, event: Event, now: Duration) -> Event {
+        self.turn = Turn::Asked(asked);
+        self.asked_at = now;
+        event
+    }
+
+    /// The question is answered: the peer's turn, unless something else was waiting for this.
+    fn answered(&mut self, now: Duration, out: &mut BytesMut) {
+        if let Last::ShutDown(why) = self.last {
+            why.reply().write(out);
+            self.turn = Turn::Closed(Close::ShutDown(why));
+        }
+        if matches!(self.turn, Turn::Closed(_)) {
+            return;
+        }
+        self.turn = Turn::Command;
+        match &self.stage {
+            // The time that the application took is not the peer's.
+            Stage::Authorization { .. } => {
+                self.deadline.at = self.deadline.at.saturating_add(now.saturating_sub(self.asked_at));
+            }
+            Stage::Transaction(_) => self.expect_command(now),
+        }
+    }
+
+    fn expect_command(&mut self, now: Duration) {
+        self.deadline =
+            Deadline { at: now.saturating_add(self.config.timeouts.command), waiting_for: Waiting::Command };
+    }
+
+    /// Counts a wrong password; a fault of ours is not the peer's guess.
+    fn refused(&mut self, code: Option<Code>) {
+        match code {
+            None | Some(Code::Auth) => self.failed_logins = self.failed_logins.saturating_add(1),
+            Some(Code::InUse | Code::LoginDelay | Code::SysPerm | Code::SysTemp) => {}
+        }
+        if self.failed_logins > self.config.limits.failed_logins {
+            self.turn = Turn::Closed(Close::Violation(Violation::TooManyLogins));
+        }
+    }
+
+    fn violate(&mut self, violation: Violation, now: Duration, out: &mut BytesMut) -> Event {
+        self.violations = self.violations.saturating_add(1);
+        self.turn = Turn::Command;
+        if self.violations > self.config.limits.violations {
+            Violation::TooManyViolations.reply().write(out);
+            return self.close_for(Violation::TooManyViolations);
+        }
+        violation.reply().write(out);
+        if violation.is_fatal() {
+            return self.close_for(violation);
+        }
+        if let Stage::Transaction(_) = self.stage {
+            self.expect_command(now);
+        }
+        Event::Violation(violation)
+    }
+
+    fn close_for(&mut self, violation: Violation) -> Event {
+        self.turn = Turn::Closed(Close::Violation(violation));
+        Event::Violation(violation)
+    }
+
+    fn sasl_line(&mut self, line: &[u8], now: Duration, out: &mut BytesMut) -> Event {
+        match command::parse_sasl(line) {
+            Ok(Some(response)) => self.ask(Asked::Sasl, Event::SaslResponse(response), now),
+            Ok(None) => {
+                Reply::err("authentication cancelled").write(out);
+                self.turn = Turn::Command;
+                Event::SaslCancelled
+            }
+            // The exchange ends with it; the next line is a command.
+            Err(_) => self.violate(Violation::Base64, now, out),
+        }
+    }
+
+    /// Takes one command. `None`: answered, and nothing to tell.
+    fn command(&mut self, line: &[u8], now: Duration, input: &BytesMut, out: &mut BytesMut) -> Option<Event> {
+        let command = match Command::parse(line) {
+            Ok(command) => command,
+            Err(error) => return Some(self.violate(violation_of(error.expected), now, out)),
+        };
+        let taken = match &mut self.stage {
+            Stage::Authorization { .. } => self.authorization(command, now, input, out),
+            Stage::Transaction(_) => self.transaction(&command, now, out),
+        };
+        match taken {
+            Ok(event) => event,
+            Err(violation) => Some(self.violate(violation, now, out)),
+        }
+    }
+
+    fn authorization(
+        &mut self,
+        command: Command<'_>,
+        now: Duration,
+        input: &BytesMut,
+        out: &mut BytesMut,
+    ) -> Result<Option<Event>, Violation> {
+        let Stage::Authorization { user } = &mut self.stage else { return Err(Violation::Sequence) };
+        match command {
+            Command::Capa => self.write_capabilities(out),
+            Command::Noop => Reply::ok("").write(out),
+            Command::Quit => {
+                Reply::ok("goodbye").write(out);
+                self.turn = Turn::Closed(Close::Quit);
+            }
+            Command::Stls => return self.stls(now, input, out),
+            Command::Auth { mechanism, initial } => return self.auth(mechanism, initial, now).map(Some),
+            Command::User(_) | Command::Pass(_) if !plaintext_allowed(&self.config, &self.link) => {
+                return Err(Violation::PlaintextLogin);
+            }
+            Command::User(name) => {
+                *user = Some(name.to_string());
+                Reply::ok("send the password").write(out);
+            }
+            Command::Pass(password) => {
+                let Some(user) = user.take() else { return Err(Violation::Sequence) };
+                let event = Event::Login { user, password: Secret::new(password.to_vec()) };
+                return Ok(Some(self.ask(Asked::Login, event, now)));
+            }
+            Command::Dele(_)
+            | Command::List(_)
+            | Command::Retr(_)
+            | Command::Rset
+            | Command::Stat
+            | Command::Top { .. }
+            | Command::Uidl(_) => return Err(Violation::Sequence),
+        }
+        Ok(None)
+    }
+
+    fn transaction(
+        &mut self,
+        command: &Command<'_>,
+        now: Duration,
+        out: &mut BytesMut,
+    ) -> Result<Option<Event>, Violation> {
+        self.expect_command(now);
+        let Stage::Transaction(marked) = &mut self.stage else { return Err(Violation::Sequence) };
+        match *command {
+            Command::Capa => self.write_capabilities(out),
+            Command::Noop => Reply::ok("").write(out),
+            Command::Quit => {
+                let event = Event::Update { deleted: marked.deleted() };
+                return Ok(Some(self.ask(Asked::Update, event, now)));
+            }
+            Command::Stat => {
+                let (count, octets) = (marked.count(), marked.octets());
+                line(out, format_args!("+OK {count} {octets}"));
+            }
+            Command::List(None) => {
+                return Ok(Some(self.ask(Asked::List { what: Listing::Sizes, next: 0 }, Event::List, now)));
+            }
+            Command::Uidl(None) => {
+                return Ok(Some(self.ask(Asked::List { what: Listing::UniqueIds, next: 0 }, Event::List, now)));
+            }
+            Command::List(Some(number)) => match marked.message(number) {
+                Some(message) => line(out, format_args!("+OK {number} {}", message.size)),
+                None => no_such_message(out),
+            },
+            Command::Uidl(Some(number)) => match marked.message(number) {
+                Some(message) => line(out, format_args!("+OK {number} {}", message.uidl)),
+                None => no_such_message(out),
+            },
+            Command::Retr(number) => match marked.message(number) {
+                Some(message) => {
+                    let asked = Asked::Retrieve { size: message.size };
+                    return Ok(Some(self.ask(asked, Event::Retrieve { number }, now)));
+                }
+                None => no_such_message(out),
+            },
+            Command::Top { number, lines } => match marked.message(number) {
+                Some(_) => return Ok(Some(self.ask(Asked::Top { lines }, Event::Top { number }, now))),
+                None => no_such_message(out),
+            },
+            Command::Dele(number) => {
+                if marked.delete(number) {
+                    Reply::ok("marked").write(out);
+                } else {
+                    no_such_message(out);
+                }
+            }
+            Command::Rset => {
+                marked.reset();
+                Reply::ok("").with_text(count_and_octets(marked)).write(out);
+            }
+            Command::Auth { .. } | Command::Pass(_) | Command::Stls | Command::User(_) => {
+                return Err(Violation::Sequence);
+            }
+        }
+        Ok(None)
+    }
+
+    fn stls(&mut self, now: Duration, input: &BytesMut, out: &mut BytesMut) -> Result<Option<Event>, Violation> {
+        if self.link.tls.is_some() {
+            return Err(Violation::Sequence);
+        }
+        if self.config.stls == Stls::Off {
+            return Err(Violation::UnknownCommand);
+        }
+        if !input.is_empty() {
+            return Err(Violation::PipelinedTls);
+        }
+        Reply::ok("begin TLS").write(out);
+        self.turn = Turn::Switching;
+        self.deadline = Deadline { at: now.saturating_add(self.config.timeouts.tls), waiting_for: Waiting::Tls };
+        Ok(None)
+    }
+
+    fn auth(&mut self, mechanism: &str, initial: Option<Secret>, now: Duration) -> Result<Event, Violation> {
+        let offered = |list: &[String]| list.iter().find(|name| name.eq_ignore_ascii_case(mechanism)).cloned();
+        let Some(mechanism) = offered(self.mechanisms()) else {
+            return Err(match offered(&self.config.mechanisms) {
+                Some(_) => Violation::PlaintextLogin,
+                None => Violation::Argument,
+            });
+        };
+        Ok(self.ask(Asked::Sasl, Event::Auth { mechanism, initial }, now))
+    }
+
+    fn mechanisms(&self) -> &[String] {
+        if plaintext_allowed(&self.config, &self.link) {
+            &self.config.mechanisms
+        } else {
+            &self.config.mechanisms_before_tls
+        }
+    }
+
+    /// RFC 2449 §5. The list is the same before and after login, so that clients may ask once.
+    fn write_capabilities(&self, out: &mut BytesMut) {
+        out.put_slice(b"+OK capabilities follow\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+        if plaintext_allowed(&self.config, &self.link) {
+            out.put_slice(b"USER\r\n");
+        }
+        if !self.mechanisms().is_empty() {
+            line(out, format_args!("SASL {}", self.mechanisms().join(" ")));
+        }
+        if self.config.stls == Stls::Offered && self.link.tls.is_none() {
+            out.put_slice(b"STLS\r\n");
+        }
+        if let Some(name) = &self.config.implementation {
+            line(out, format_args!("IMPLEMENTATION {name}"));
+        }
+        out.put_slice(b".\r\n");
+    }
+}
+
+fn plaintext_allowed(config: &ServerConfig, link: &Link) -> bool {
+    link.tls.is_some() || config.plaintext_login == PlaintextLogin::Always
+}
+
+const fn violation_of(expected: Expected) -> Violation {
+    match expected {
+        Expected::Keyword => Violation::UnknownCommand,
+        Expected::Printable => Violation::ControlOctet,
+        Expected::Base64 => Violation::Base64,
+        Expected::Argument | Expected::End | Expected::Number => Violation::Argument,
+    }
+}
+
+fn count_and_octets(marked: &Marked) -> String {
+    alloc::format!("{} messages ({} octets)", marked.count(), marked.octets())
+}
+
+fn no_such_message(out: &mut BytesMut) {
+    Reply::err("no such message").write(out);
+}
+
+fn line(out: &mut BytesMut, text: core::fmt::Arguments<'_>) {
+    // Writing to a buffer that grows cannot fail.
+    let _ = out.write_fmt(text);
+    out.put_slice(b"\r\n");
+}

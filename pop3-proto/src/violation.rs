@@ -1,0 +1,110 @@
+//! Whose fault it was: the peer's ([`Violation`], answered on the wire) or the caller's ([`Misuse`], an `Err`).
+
+use crate::{Code, Reply, ShutDown};
+
+/// What a peer did wrong. Answered by the engine at once; told to the application as news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Violation {
+    /// A command that is not POP3, or not offered here.
+    UnknownCommand,
+    /// A missing, superfluous or malformed argument.
+    Argument,
+    /// A control octet inside a command.
+    ControlOctet,
+    /// A line over its limit.
+    LineTooLong,
+    /// A command that does not belong to this state.
+    Sequence,
+    /// A plaintext login where only TLS is safe.
+    PlaintextLogin,
+    /// A SASL response that is not base64.
+    Base64,
+    /// Octets behind STLS, which would be taken for protected ones (RFC 2595 §8). Fatal.
+    PipelinedTls,
+    /// More violations than are answered. Fatal.
+    TooManyViolations,
+    /// More wrong passwords than are answered. Fatal.
+    TooManyLogins,
+}
+
+impl Violation {
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownCommand => "unknown_command",
+            Self::Argument => "argument",
+            Self::ControlOctet => "control_octet",
+            Self::LineTooLong => "line_too_long",
+            Self::Sequence => "sequence",
+            Self::PlaintextLogin => "plaintext_login",
+            Self::Base64 => "base64",
+            Self::PipelinedTls => "pipelined_tls",
+            Self::TooManyViolations => "too_many_violations",
+            Self::TooManyLogins => "too_many_logins",
+        }
+    }
+
+    /// What the peer is told. Behind [`TooManyLogins`](Self::TooManyLogins) stands the application's own refusal instead.
+    #[must_use]
+    pub const fn reply(self) -> Reply {
+        match self {
+            Self::UnknownCommand => Reply::err("unknown command"),
+            Self::Argument => Reply::err("invalid argument"),
+            Self::ControlOctet => Reply::err("control character in command"),
+            Self::LineTooLong => Reply::err("line too long"),
+            Self::Sequence => Reply::err("command not valid in this state"),
+            // RFC 3206 §4: [AUTH] says that the credentials would have to change; here the way they travel has to.
+            Self::PlaintextLogin => Reply::err("plaintext login is refused without TLS, use STLS first"),
+            Self::Base64 => Reply::err("invalid base64"),
+            Self::PipelinedTls => Reply::err("commands behind STLS are refused"),
+            Self::TooManyViolations => Reply::err("too many errors, closing"),
+            Self::TooManyLogins => Reply::err("too many failed logins, closing"),
+        }
+    }
+
+    /// Whether the session ends with it.
+    #[must_use]
+    pub const fn is_fatal(self) -> bool {
+        match self {
+            Self::PipelinedTls | Self::TooManyViolations | Self::TooManyLogins => true,
+            Self::UnknownCommand
+            | Self::Argument
+            | Self::ControlOctet
+            | Self::LineTooLong
+            | Self::Sequence
+            | Self::PlaintextLogin
+            | Self::Base64 => false,
+        }
+    }
+}
+
+impl ShutDown {
+    /// What the peer is told.
+    #[must_use]
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::Stopping => Reply::err("server is shutting down"),
+            Self::Overloaded => Reply::err("too many connections, try again later"),
+            Self::Fault => Reply::err("internal error"),
+        }
+        .with_code(Code::SysTemp)
+    }
+}
+
+/// What the caller did wrong: a verb out of order or with a wrong argument. Nothing was written, nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misuse {
+    /// No question is open that this verb answers.
+    #[error("this verb does not answer the open question")]
+    NotNow,
+    /// The reply's class does not fit the question.
+    #[error("a reply of this class does not fit the open question")]
+    WrongReply,
+    /// More octets than the maildrop says the message has.
+    #[error("the body is longer than announced")]
+    BodyTooLong,
+    /// Fewer octets than the maildrop says the message has.
+    #[error("the body is shorter than announced")]
+    BodyTooShort,
+}
