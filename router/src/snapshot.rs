@@ -94,10 +94,13 @@ impl<B: AsRef<[u8]>> Snapshot<B> {
                 Ordering::Equal | Ordering::Greater => high = middle,
             }
         }
-        for index in (low..self.header.names).take(MAX_RUN) {
+        for index in low..self.header.names {
             let (found, at) = self.name(index)?;
             if found != fingerprint {
                 return Ok(None);
+            }
+            if index - low == MAX_RUN as u64 {
+                return Err(Damaged);
             }
             let mut record = self.record(at)?;
             if record.text()? == name {
