@@ -1,1 +1,17 @@
-//! Mail services on the engines.
+//! Mail services on Posthaste's engines.
+//!
+//! - [`engine`]: one trait over all engines, and the macro [`engine!`] that forwards to it. Without a runtime.
+//! - [`net`]: from a socket to a handler: listener, TLS, limits, the driver, drain.
+//! - `directory`, `sasl`: who exists and who may log in.
+//! - `pop3`, `imap`, `smtp`, …: the services themselves, a feature each.
+
+pub mod engine;
+mod engines;
+
+#[cfg(feature = "net")]
+pub mod net;
+
+#[cfg(feature = "directory")]
+pub mod directory;
+#[cfg(feature = "directory")]
+pub mod sasl;

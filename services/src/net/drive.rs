@@ -1,0 +1,111 @@
+//! The driver: the one loop between an engine, a stream and a handler.
+
+use std::future::{Future, pending};
+
+use bytes::BytesMut;
+use tokio::time::sleep_until;
+
+use super::{BoxedStream, Connection, Drain, Fault};
+use crate::engine::{Close, Engine, ShutDown, Step};
+
+/// The application's side of one connection.
+pub trait Handler<E: Engine>: Send {
+    /// Hears of an event, and answers it if it is a question. A question that is still open afterwards waits for
+    /// [`wake`](Self::wake).
+    fn event(&mut self, conn: &mut Connection<E>, event: E::Event) -> impl Future<Output = Result<Next, Fault>> + Send;
+
+    /// Resolves when the application has something to say unasked. Must be cancel-safe: it is dropped and called again.
+    fn wake(&mut self) -> impl Future<Output = ()> + Send {
+        pending()
+    }
+
+    /// Says it.
+    fn woken(&mut self, conn: &mut Connection<E>) -> impl Future<Output = Result<Next, Fault>> + Send {
+        let _ = conn;
+        async { Ok(Next::Go) }
+    }
+
+    /// The session is over: leases are released here.
+    fn closed(self, why: Close) -> impl Future<Output = ()> + Send;
+}
+
+/// How a session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Ask the engine again.
+    Go,
+    /// Leave the engine: the caller of [`drive`] takes the stream, as a proxy does.
+    Detach,
+}
+
+/// What is left when a handler detaches.
+#[expect(missing_debug_implementations, reason = "streams have none")]
+pub struct Detached<H> {
+    /// The handler, which knows where to go.
+    pub handler: H,
+    /// The stream; all output was taken by the peer.
+    pub stream: BoxedStream,
+    /// Octets that were read and not parsed.
+    pub input: BytesMut,
+}
+
+/// Runs a session to its end.
+///
+/// The driver alone owns socket, buffers and engine. Deadlines of the engine, the peer's failing to take output, the server's
+/// stopping and the handler's waking all meet here. A handler's answer is never cut short: while it runs nothing else does.
+pub async fn drive<E: Engine, H: Handler<E>>(
+    mut conn: Connection<E>,
+    mut handler: H,
+    mut drain: Drain,
+) -> (Close, Option<Detached<H>>) {
+    let mut told = false;
+    let why = loop {
+        if let Some(gone) = conn.gone() {
+            break gone.into();
+        }
+        let answer = match conn.step() {
+            Step::Event(event) => handler.event(&mut conn, event).await,
+            Step::NeedInput | Step::YourTurn => {
+                let wake_at = conn.wake_at();
+                tokio::select! {
+                    moved = conn.transfer() => { let _ = moved; Ok(Next::Go) }
+                    () = handler.wake() => handler.woken(&mut conn).await,
+                    () = drain.stopping(), if !told => {
+                        told = true;
+                        conn.speak(|engine, now, out| engine.shut_down(ShutDown::Stopping, now, out));
+                        Ok(Next::Go)
+                    }
+                    () = async { sleep_until(wake_at.unwrap_or_else(tokio::time::Instant::now)).await }, if wake_at.is_some() => {
+                        conn.tick();
+                        Ok(Next::Go)
+                    }
+                }
+            }
+            Step::Switch(layer) => {
+                let _ = conn.switch(layer).await;
+                Ok(Next::Go)
+            }
+            Step::Close(why) => {
+                conn.finish(why).await;
+                break why;
+            }
+        };
+        match answer {
+            Ok(Next::Go) => {
+                let _ = conn.drain().await;
+            }
+            Ok(Next::Detach) if conn.flush().await.is_ok() => {
+                let (stream, input) = conn.into_parts();
+                return (Close::Quit, Some(Detached { handler, stream, input }));
+            }
+            Ok(Next::Detach) => {}
+            Err(fault) if conn.gone().is_none() => {
+                tracing::error!(peer = ?conn.peer(), %fault, "session failed");
+                conn.speak(|engine, now, out| engine.shut_down(ShutDown::Fault, now, out));
+            }
+            Err(_) => {}
+        }
+    };
+    handler.closed(why).await;
+    (why, None)
+}
