@@ -127,7 +127,7 @@ fn a_session_of_the_rfc() {
 
 #[test]
 fn a_long_listing_comes_in_parts() {
-    let limits = Limits { listing: 10, ..Limits::default() };
+    let limits = Limits { listing: 1, ..Limits::default() };
     let mut case = Case::greeted(ServerConfig { limits, ..config() });
     case.send("USER bob\r\nPASS x\r\nUIDL\r\nNOOP\r\n");
     assert!(matches!(case.next(), Step::Event(Event::Login { .. })));
