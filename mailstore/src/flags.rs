@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn what_is_no_atom_is_no_keyword() {
         for bad in ["", "two words", "\\Seen", "a\r\nb", "a(b", "a]b", "ä", &"x".repeat(256)] {
-            assert_eq!(Flags::NONE.add_keyword(bad), Err(BadKeyword), "{bad:?}");
+            assert_eq!(Flags::default().add_keyword(bad), Err(BadKeyword), "{bad:?}");
         }
     }
 

@@ -4,15 +4,21 @@
 //! against these traits and do not see what lies below. The signatures are async and need no runtime: a store that
 //! waits for disks does so on threads of its own.
 
+pub mod conformance;
+mod derived;
 mod erased;
 pub mod error;
 mod flags;
 mod hints;
 mod lease;
+mod ledger;
 mod list;
+pub mod memory;
 mod message;
+mod names;
 mod query;
 mod store;
+pub mod testing;
 
 pub use crate::{
     erased::{BoxFuture, DynAccount, DynMailbox, DynReader, DynStore, DynWriter},

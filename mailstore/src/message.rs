@@ -279,3 +279,9 @@ pub struct Status {
     /// As in [`Snapshot`].
     pub highestmodseq: u64,
 }
+
+/// Whether a text can be a delivery id.
+pub(crate) fn is_delivery_id(id: &str) -> bool {
+    (1..=DELIVERY_ID_MAX).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}

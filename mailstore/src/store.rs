@@ -68,7 +68,7 @@ pub trait Account: Clone + Send + Sync + 'static {
     /// When the list cannot be read.
     fn list(&self) -> impl Future<Output = Result<Vec<MailboxInfo>, ListError>> + Send;
 
-    /// Creates a mailbox, and the names above it (RFC 3501 §6.3.3), with a use if one is given (RFC 6154 §3). A mailbox
+    /// Creates a mailbox, and by that the names above it (RFC 3501 §6.3.3), with a use if one is given (RFC 6154 §3). A mailbox
     /// that is made again under an old name has a greater UIDVALIDITY.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ pub trait Account: Clone + Send + Sync + 'static {
 
 /// One mailbox.
 ///
-/// Promises that every store keeps and `conformance` tests: UIDs ascend in the order in which they
+/// Promises that every store keeps and [`conformance`](crate::conformance) tests: UIDs ascend in the order in which they
 /// become visible and are persisted before they are told; UIDVALIDITY, UIDNEXT and MODSEQ never go back, also not by a
 /// crash; `changes` told one after another tell everything, exactly once.
 pub trait Mailbox: Clone + Send + Sync + 'static {
