@@ -107,7 +107,8 @@ impl Accounts {
         let Ok(name) = LoginName::parse(name) else { return Err(Why::Malformed) };
         self.admit(peer, &name)?;
         let pool = &self.0.verification;
-        let found = self.0.directory.check_boxed(name.as_str(), password, pool).await.map_err(unavailable)?;
+        let found =
+            self.0.directory.check_boxed(name.as_str(), password, pool).await.map_err(|error| unavailable(&error))?;
         self.judge(peer, &name, found).await
     }
 
@@ -146,7 +147,7 @@ impl Accounts {
 
     /// What SCRAM is to hold a proof against: whose verifier it is, or an invented one that nobody's proof fits.
     pub(crate) async fn scram(&self, name: &LoginName) -> Result<(Option<Account>, ScramVerifier), Why> {
-        let found = self.0.directory.credential_boxed(name.as_str()).await.map_err(unavailable)?;
+        let found = self.0.directory.credential_boxed(name.as_str()).await.map_err(|error| unavailable(&error))?;
         let decoy = self.0.directory.decoy();
         let invented =
             ScramVerifier::invented(&self.0.invention, name.as_str(), decoy.scram_iterations, decoy.scram_salt);
@@ -205,8 +206,8 @@ impl<D: Directory> Boxed for D {
     }
 }
 
-fn unavailable(error: DirectoryError) -> Why {
-    tracing::warn!(error = &error as &dyn std::error::Error, "a login could not be looked at");
+fn unavailable(error: &DirectoryError) -> Why {
+    tracing::warn!(error = error as &dyn std::error::Error, "a login could not be looked at");
     Why::Unavailable
 }
 

@@ -129,7 +129,8 @@ impl Attempts {
     }
 
     fn delay(&self, filled: Duration) -> Duration {
-        let failures = filled.as_millis() / self.limits.forgiven_after.as_millis().max(1);
+        // A failure half forgiven still counts whole: else two of them seconds apart would never count as two.
+        let failures = filled.as_millis().div_ceil(self.limits.forgiven_after.as_millis().max(1));
         let doublings = u32::try_from(failures).unwrap_or(u32::MAX).min(31);
         self.limits.first_delay.saturating_mul(1 << doublings).min(self.limits.longest_delay)
     }
@@ -240,7 +241,9 @@ mod tests {
         let (attempts, now) = (attempts(), Instant::now());
         let delays: Vec<_> = (0..4).map(|_| attempts.failed(None, "alice", now).as_millis()).collect();
         assert_eq!(delays, [250, 500, 1000, 2000]);
-        assert_eq!(attempts.failed(None, "alice", now + Duration::from_secs(3600)).as_millis(), 250);
+        let later = now + Duration::from_secs(3600);
+        assert_eq!(attempts.failed(None, "alice", later).as_millis(), 250);
+        assert_eq!(attempts.failed(None, "alice", later + Duration::from_secs(1)).as_millis(), 500);
 
         let patient = Attempts::new(AttemptLimits { per_account: 100, ..AttemptLimits::default() });
         let longest = (0..100).map(|_| patient.failed(None, "alice", now)).max().unwrap();
