@@ -15,3 +15,8 @@ pub mod net;
 pub mod directory;
 #[cfg(feature = "directory")]
 pub mod sasl;
+
+#[cfg(feature = "directory")]
+mod login;
+#[cfg(feature = "pop3")]
+pub mod pop3;

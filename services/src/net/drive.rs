@@ -39,7 +39,6 @@ pub enum Next {
 }
 
 /// What is left when a handler detaches.
-#[expect(missing_debug_implementations, reason = "streams have none")]
 pub struct Detached<H> {
     /// The handler, which knows where to go.
     pub handler: H,
