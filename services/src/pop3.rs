@@ -48,12 +48,13 @@ impl<S: Store> Pop3<S> {
     /// Makes the service. One serves any number of listeners.
     #[must_use]
     pub fn new(store: Arc<S>, accounts: Accounts, options: Pop3Options) -> Self {
+        let Pop3Options { host, stls, plaintext_login } = options;
         let names = |channel| sasl::mechanisms(channel).iter().map(ToString::to_string).collect();
         let config = ServerConfig {
-            greeting: format!("{} POP3 server ready", options.host),
+            greeting: format!("{host} POP3 server ready"),
             implementation: Some("Posthaste".to_owned()),
-            stls: options.stls,
-            plaintext_login: options.plaintext_login,
+            stls,
+            plaintext_login,
             mechanisms: names(Channel::Private),
             mechanisms_before_tls: names(Channel::Open),
             ..ServerConfig::default()
