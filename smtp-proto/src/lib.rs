@@ -1,3 +1,29 @@
 #![no_std]
-//! Sans-IO SMTP and LMTP engines: server, client, and the delivery of one message.
+#![doc = include_str!("../README.md")]
+
 extern crate alloc;
+
+mod body;
+mod config;
+mod event;
+mod frame;
+mod grammar;
+mod limits;
+mod secret;
+mod server;
+mod step;
+mod violation;
+
+pub use config::{
+    ClientConfig, EarlyTalk, LineEnds, Nul, PlaintextLogin, Protocol, Senders, ServerConfig, SmtpUtf8, StartTls, Vrfy,
+};
+pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
+pub use grammar::{
+    BodyType, Capabilities, Class, Command, Domain, Enhanced, Expected, ForwardPath, Host, MailParameters, Mailbox,
+    Mechanism, ParseError, RcptParameters, Reply, ReplyCode, ReversePath, SizeLimit, Submitter, Text, Verb, Xtext,
+};
+pub use limits::{ClientLimits, ClientTimeouts, Limits, Timeouts};
+pub use secret::Secret;
+pub use server::ServerSession;
+pub use step::{Close, Deadline, Layer, Link, ShutDown, Step, Switched, TlsInfo, Waiting};
+pub use violation::{Misuse, Violation};

@@ -1,0 +1,186 @@
+//! What a server offers, and how a client presents itself.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::{ClientLimits, ClientTimeouts, Domain, Limits, Timeouts};
+
+/// Which of the two protocols is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP, RFC 5321.
+    #[default]
+    Smtp,
+    /// LMTP, RFC 2033: LHLO, and a verdict for each recipient.
+    Lmtp,
+}
+
+/// What a server offers and allows. One value serves all its sessions.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// What the server calls itself in the greeting and in the reply to EHLO.
+    pub host: Domain,
+    /// Text of the greeting, behind the host. RFC 5321 §4.2: clients look for `ESMTP` there.
+    pub greeting: String,
+    /// SMTP or LMTP.
+    pub protocol: Protocol,
+    /// Whether STARTTLS is offered.
+    pub start_tls: StartTls,
+    /// Whether mechanisms that show the password may be used without TLS.
+    pub plaintext_login: PlaintextLogin,
+    /// SASL mechanisms under TLS, or where plaintext logins are allowed.
+    pub mechanisms: Vec<String>,
+    /// SASL mechanisms without TLS: those that do not show the password.
+    pub mechanisms_before_tls: Vec<String>,
+    /// Who may send.
+    pub senders: Senders,
+    /// Whether SMTPUTF8 is offered (RFC 6531).
+    pub smtp_utf8: SmtpUtf8,
+    /// What becomes of messages with a lone CR or LF.
+    pub line_ends: LineEnds,
+    /// What becomes of messages with a NUL.
+    pub nul: Nul,
+    /// What becomes of clients that speak before the greeting.
+    pub early_talk: EarlyTalk,
+    /// Who answers VRFY.
+    pub vrfy: Vrfy,
+    /// Bounds on what a client may send.
+    pub limits: Limits,
+    /// How long a client may take.
+    pub timeouts: Timeouts,
+}
+
+impl ServerConfig {
+    /// The defaults of a server of that name: SMTP from anyone, no TLS, no AUTH.
+    #[must_use]
+    pub fn new(host: Domain) -> Self {
+        Self {
+            host,
+            greeting: String::from("ESMTP"),
+            protocol: Protocol::default(),
+            start_tls: StartTls::default(),
+            plaintext_login: PlaintextLogin::default(),
+            mechanisms: Vec::new(),
+            mechanisms_before_tls: Vec::new(),
+            senders: Senders::default(),
+            smtp_utf8: SmtpUtf8::default(),
+            line_ends: LineEnds::default(),
+            nul: Nul::default(),
+            early_talk: EarlyTalk::default(),
+            vrfy: Vrfy::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Whether STARTTLS is offered (RFC 3207).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartTls {
+    /// Not offered: no certificate, or a port for tests.
+    #[default]
+    Off,
+    /// Offered until the connection is under TLS.
+    Offered,
+    /// Offered, and no mail is taken before. Not for a host that the world sends mail to (RFC 3207 §4).
+    Required,
+}
+
+/// Whether a password may cross the network as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlaintextLogin {
+    /// Only under TLS.
+    #[default]
+    UnderTls,
+    /// Always: for tests and for networks that are trusted.
+    Always,
+}
+
+/// Who may send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Senders {
+    /// Anyone may try; the application decides at MAIL and RCPT.
+    #[default]
+    Anyone,
+    /// Who has logged in (RFC 6409 §4.3).
+    LoggedIn,
+}
+
+/// Whether SMTPUTF8 is offered (RFC 6531).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SmtpUtf8 {
+    /// Offered.
+    #[default]
+    Offered,
+    /// Not offered: what stands behind this server cannot carry it.
+    Off,
+}
+
+/// What becomes of messages with a lone CR or LF, which some hosts take for the end of a line, and so for a way to hide one
+/// message in another. Never do they end a line here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineEnds {
+    /// Refused, behind the true end of the message.
+    #[default]
+    Reject,
+    /// Taken as they are. Who sends such a message on may do harm; this crate's client refuses to.
+    Pass,
+}
+
+/// What becomes of messages with a NUL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nul {
+    /// Refused, behind the end of the message: RFC 5322 §4 has had no NUL since 2001.
+    #[default]
+    Reject,
+    /// Taken as they are.
+    Pass,
+}
+
+/// What becomes of clients that speak before the greeting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EarlyTalk {
+    /// Nothing.
+    Ignore,
+    /// The application is told by [`Violation::EarlyTalker`](crate::Violation::EarlyTalker), the client goes on.
+    #[default]
+    Report,
+    /// The connection ends.
+    Refuse,
+}
+
+/// Who answers VRFY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vrfy {
+    /// The engine, by 252: it says nothing of who exists (RFC 5321 §7.3).
+    #[default]
+    SayNothing,
+    /// The application.
+    Ask,
+}
+
+/// How a client presents itself, and how long it waits. One value serves all its sessions.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// What the client calls itself in EHLO.
+    pub host: Domain,
+    /// SMTP or LMTP.
+    pub protocol: Protocol,
+    /// Bounds on what a server may send.
+    pub limits: ClientLimits,
+    /// How long a server may take.
+    pub timeouts: ClientTimeouts,
+}
+
+impl ClientConfig {
+    /// The defaults of an SMTP client of that name.
+    #[must_use]
+    pub fn new(host: Domain) -> Self {
+        Self {
+            host,
+            protocol: Protocol::default(),
+            limits: ClientLimits::default(),
+            timeouts: ClientTimeouts::default(),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Domains and address literals (RFC 5321 §4.1.2, §4.1.3, RFC 6531 §3.3).
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use nom::bytes::complete::take_while1;
+
+use super::error::{Expected, ParseError, Parsed, complete, fail, want};
+
+/// `Domain / address-literal`: what stands behind an `@`, and what hosts call themselves.
+///
+/// Underscores are let in, against the RFC: hosts whose names hold them send real mail, and DNS has no quarrel with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Domain<S = Box<str>>(S);
+
+/// What a [`Domain`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host<'a> {
+    /// A name for DNS; A-labels, or U-labels where SMTPUTF8 is spoken.
+    Name(&'a str),
+    /// `[192.0.2.1]`.
+    V4(Ipv4Addr),
+    /// `[IPv6:2001:db8::1]`.
+    V6(Ipv6Addr),
+    /// `[tag:content]`, for addresses yet to be invented.
+    General {
+        /// The kind of address.
+        tag: &'a str,
+        /// The address.
+        content: &'a str,
+    },
+}
+
+/// RFC 5321 §4.5.3.1.2.
+const DOMAIN_MAX: usize = 255;
+
+/// RFC 1035 §2.3.4.
+const LABEL_MAX: usize = 63;
+
+impl<'a> Domain<&'a str> {
+    /// Parses a whole text.
+    ///
+    /// # Errors
+    /// Where the text is no domain and no address literal.
+    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
+        complete(text, 0, domain)
+    }
+
+    /// The same, owned.
+    #[must_use]
+    pub fn into_owned(self) -> Domain {
+        Domain(self.0.into())
+    }
+
+    pub(super) const fn trusted(text: &'a str) -> Self {
+        Self(text)
+    }
+}
+
+impl<S: AsRef<str>> Domain<S> {
+    /// The text, as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref()
+    }
+
+    /// The same, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> Domain<&str> {
+        Domain(self.as_str())
+    }
+
+    /// What the text says.
+    #[must_use]
+    pub fn host(&self) -> Host<'_> {
+        let text = self.as_str();
+        text.strip_prefix('[').and_then(|text| literal_host(text.strip_suffix(']')?)).unwrap_or(Host::Name(text))
+    }
+}
+
+impl<S: AsRef<str>> fmt::Display for Domain<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+pub(super) fn domain(text: &str) -> Parsed<'_, Domain<&str>> {
+    if text.starts_with('[') { literal(text) } else { name(text) }
+}
+
+fn name(text: &str) -> Parsed<'_, Domain<&str>> {
+    let (rest, name) = want(Expected::Domain, take_while1(|c| is_label_char(c) || c == '.'))(text)?;
+    if name.len() > DOMAIN_MAX || !name.split('.').all(is_label) {
+        return fail(text, Expected::Domain);
+    }
+    Ok((rest, Domain(name)))
+}
+
+fn literal(text: &str) -> Parsed<'_, Domain<&str>> {
+    let Some((whole, rest)) = memchr::memchr(b']', text.as_bytes())
+        .and_then(|end| text.split_at_checked(end.saturating_add(1)))
+        .filter(|(whole, _)| whole.len() <= DOMAIN_MAX)
+    else {
+        return fail(text, Expected::Domain);
+    };
+    match whole.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).and_then(literal_host) {
+        Some(_) => Ok((rest, Domain(whole))),
+        None => fail(text, Expected::Domain),
+    }
+}
+
+/// RFC 5321 §4.1.3: `IPv4-address-literal / IPv6-address-literal / General-address-literal`.
+fn literal_host(text: &str) -> Option<Host<'_>> {
+    let Some((tag, content)) = text.split_once(':') else { return text.parse().ok().map(Host::V4) };
+    if tag.eq_ignore_ascii_case("IPv6") {
+        return content.parse().ok().map(Host::V6);
+    }
+    let tag_is_good = tag.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        && tag.bytes().next_back().is_some_and(|octet| octet.is_ascii_alphanumeric());
+    let content_is_good = !content.is_empty() && content.bytes().all(|octet| matches!(octet, 33..=90 | 94..=126));
+    (tag_is_good && content_is_good).then_some(Host::General { tag, content })
+}
+
+fn is_label(label: &str) -> bool {
+    // A U-label is measured as the A-label that it stands for, which only IDNA can tell; the domain's bound holds for it.
+    let fits = label.len() <= LABEL_MAX || !label.is_ascii();
+    fits && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+}
+
+const fn is_label_char(c: char) -> bool {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => true,
+        // Full stops of other scripts: IDNA takes them for dots, so that two readers would see two domains.
+        '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => false,
+        _ => is_utf8_char(c),
+    }
+}
+
+/// RFC 6531 §3.3 `UTF8-non-ascii`, without what is invisible there: C1 controls, separators, marks of direction.
+pub(super) const fn is_utf8_char(c: char) -> bool {
+    match c {
+        ..='\u{a0}' | '\u{ad}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => false,
+        '\u{2060}'..='\u{206f}' | '\u{3000}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}' => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_literals_of_the_rfc() {
+        for text in ["example.com", "a", "xn--bcher-kva.example", "b\u{fc}cher.example", "my_host", "1.2.3.4"] {
+            assert_eq!(Domain::parse(text).map(|domain| domain.into_owned().host() == Host::Name(text)), Ok(true));
+        }
+        let host = |text| Domain::parse(text).unwrap().into_owned();
+        assert_eq!(host("[192.0.2.1]").host(), Host::V4(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(host("[IPv6:::1]").host(), Host::V6(Ipv6Addr::LOCALHOST));
+        assert_eq!(host("[ipv6:::ffff:192.0.2.1]").host(), Host::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped()));
+        assert_eq!(host("[x25:1234]").host(), Host::General { tag: "x25", content: "1234" });
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        let long_label = "a".repeat(64);
+        let long_name = "a.".repeat(128);
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "a.",
+            ".a",
+            "-a",
+            "a-",
+            "a b",
+            "a@b",
+            "a/b",
+            "[",
+            "[]",
+            "[1.2.3]",
+            "[1.2.3.4",
+            "[IPv6:]",
+            "[IPv6:fe80::1%eth0]",
+            "[01.2.3.4]",
+            "[x25:]",
+            "[-:a]",
+            "[x:a b]",
+            "a\u{3002}b",
+            "a\u{202e}b",
+            "a\u{85}b",
+            &long_label,
+            &long_name,
+        ] {
+            assert_eq!(
+                Domain::parse(text).map_err(|error| error.expected),
+                Err(Expected::Domain).or_else(|e| {
+                    // The start of some of these is a domain; then the rest is what was not expected.
+                    if matches!(Domain::parse(text), Err(ParseError { at: 1.., .. })) {
+                        Err(Expected::End)
+                    } else {
+                        Err(e)
+                    }
+                }),
+                "{text:?}"
+            );
+        }
+    }
+}

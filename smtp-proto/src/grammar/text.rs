@@ -1,0 +1,214 @@
+//! Short texts that can do no harm on the wire: SASL mechanisms' names, xtext, free text.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::error::{Expected, ParseError};
+
+/// The name of a SASL mechanism (RFC 4422 §3.1). Equal in any case.
+#[derive(Clone, Copy, Debug)]
+pub struct Mechanism<S = Box<str>>(S);
+
+/// RFC 4422 §3.1.
+const MECHANISM_MAX: usize = 20;
+
+impl<'a> Mechanism<&'a str> {
+    /// Parses a whole text.
+    ///
+    /// # Errors
+    /// Where a name cannot be so.
+    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let bad = text.bytes().position(|octet| !(octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_')));
+        match bad.or_else(|| (text.is_empty() || text.len() > MECHANISM_MAX).then_some(0)) {
+            Some(at) => Err(ParseError { at, expected: Expected::Mechanism }),
+            None => Ok(Self(text)),
+        }
+    }
+
+    /// The same, owned.
+    #[must_use]
+    pub fn into_owned(self) -> Mechanism {
+        Mechanism(self.0.into())
+    }
+}
+
+impl<S: AsRef<str>> Mechanism<S> {
+    /// The name, as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref()
+    }
+
+    /// The same, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> Mechanism<&str> {
+        Mechanism(self.as_str())
+    }
+}
+
+impl<S: AsRef<str>, T: AsRef<str>> PartialEq<Mechanism<T>> for Mechanism<S> {
+    fn eq(&self, other: &Mechanism<T>) -> bool {
+        self.as_str().eq_ignore_ascii_case(other.as_str())
+    }
+}
+
+impl<S: AsRef<str>> Eq for Mechanism<S> {}
+
+/// xtext: a text in the printable ASCII of a parameter's value, the rest of it as `+XX` (RFC 3461 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Xtext<S = Box<str>>(S);
+
+impl<'a> Xtext<&'a str> {
+    /// Parses a whole text. Refuses what would decode to control characters, which no use of it needs.
+    ///
+    /// # Errors
+    /// Where it is not xtext.
+    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let mut octets = text.bytes().enumerate();
+        while let Some((at, octet)) = octets.next() {
+            let good = match octet {
+                b'+' => {
+                    let high = octets.next().and_then(|(_, octet)| hex(octet));
+                    let low = octets.next().and_then(|(_, octet)| hex(octet));
+                    matches!((high, low), (Some(high), Some(low)) if (high > 1) && (high, low) != (7, 15))
+                }
+                b'=' => false,
+                _ => octet.is_ascii_graphic(),
+            };
+            if !good {
+                return Err(ParseError { at, expected: Expected::Xtext });
+            }
+        }
+        Ok(Self(text))
+    }
+
+    /// The same, owned.
+    #[must_use]
+    pub fn into_owned(self) -> Xtext {
+        Xtext(self.0.into())
+    }
+}
+
+impl Xtext {
+    /// Encodes a text.
+    #[must_use]
+    pub fn encode(text: &str) -> Self {
+        let mut encoded = String::with_capacity(text.len());
+        for octet in text.bytes() {
+            match octet {
+                b'+' | b'=' | ..=b' ' | 127.. => {
+                    encoded.push('+');
+                    encoded.extend(
+                        [octet >> 4, octet & 15]
+                            .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()),
+                    );
+                }
+                _ => encoded.push(char::from(octet)),
+            }
+        }
+        Self(encoded.into())
+    }
+}
+
+impl<S: AsRef<str>> Xtext<S> {
+    /// The encoded text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref()
+    }
+
+    /// The same, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> Xtext<&str> {
+        Xtext(self.as_str())
+    }
+
+    /// The octets that it stands for.
+    #[must_use]
+    pub fn decode(&self) -> Vec<u8> {
+        let mut octets = self.as_str().bytes();
+        let mut decoded = Vec::with_capacity(self.as_str().len());
+        while let Some(octet) = octets.next() {
+            decoded.push(match octet {
+                b'+' => {
+                    let mut digit = || octets.next().and_then(hex).unwrap_or_default();
+                    (digit() << 4) | digit()
+                }
+                _ => octet,
+            });
+        }
+        decoded
+    }
+}
+
+/// Free text of one line, without control characters: the argument of VRFY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Text<S = Box<str>>(S);
+
+impl<'a> Text<&'a str> {
+    /// Parses a whole text: not empty, no space at its ends, no control character.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
+        if text.is_empty() || text.starts_with(' ') || text.ends_with(' ') {
+            return Err(ParseError { at: 0, expected: Expected::Argument });
+        }
+        match text.bytes().position(|octet| octet.is_ascii_control()) {
+            Some(at) => Err(ParseError { at, expected: Expected::Printable }),
+            None => Ok(Self(text)),
+        }
+    }
+
+    /// The same, owned.
+    #[must_use]
+    pub fn into_owned(self) -> Text {
+        Text(self.0.into())
+    }
+}
+
+impl<S: AsRef<str>> Text<S> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
+/// Upper case only, as RFC 3461 §4 says.
+const fn hex(octet: u8) -> Option<u8> {
+    match octet {
+        b'0'..=b'9' => Some(octet - b'0'),
+        b'A'..=b'F' => Some(octet - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xtext_there_and_back() {
+        let encoded = Xtext::encode("a+b=c d@\u{e9}");
+        assert_eq!(encoded.as_str(), "a+2Bb+3Dc+20d@+C3+A9");
+        assert_eq!(encoded.decode(), "a+b=c d@\u{e9}".as_bytes());
+        assert_eq!(Xtext::parse(encoded.as_str()), Ok(encoded.borrowed()));
+    }
+
+    #[test]
+    fn xtext_that_hides_a_line_end_is_refused() {
+        for text in ["a+0Ab", "a+0db", "+", "+4", "+4g", "+4a", "=", "a b", "+7F", "+1F", "\u{e9}"] {
+            assert!(Xtext::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mechanisms_are_equal_in_any_case() {
+        assert_eq!(Mechanism::parse("scram-sha-256"), Ok(Mechanism("SCRAM-SHA-256")));
+        for text in ["", "A B", "PL\u{c4}IN", "ABCDEFGHIJKLMNOPQRSTU"] {
+            assert!(Mechanism::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The application's answers.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
+use zeroize::Zeroizing;
+
+use super::{Asked, Intake, Last, Login, Peer, Phase, ServerSession, Transport};
+use crate::{Class, Close, HelloVerb, Misuse, Reply, ReplyCode, ShutDown, SmtpUtf8, StartTls, Violation};
+
+impl ServerSession {
+    /// Gives the ordinary positive answer: greets, tells what is offered, takes the sender, the recipient, the message. In
+    /// LMTP it takes the message for all recipients that are still to be answered.
+    ///
+    /// # Errors
+    /// [`Misuse::WrongReply`] where the positive answer has a verb of its own, [`Misuse::NotNow`] where no question is open.
+    pub fn accept(&mut self, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        match self.asked()? {
+            Asked::Connected => self.greet(now, out),
+            Asked::Hello(verb) => self.accept_hello(verb, now, out),
+            Asked::Sasl => return Err(Misuse::WrongReply),
+            Asked::Mail(_) => return self.reply(&SENDER_OK, now, out),
+            Asked::Rcpt => return self.reply(&RECIPIENT_OK, now, out),
+            Asked::Data => self.ask_for_body(now, out),
+            Asked::Verdict(_) => return self.reply(&MESSAGE_OK, now, out),
+            Asked::Vrfy => return self.reply(&USER_OK, now, out),
+        }
+        Ok(())
+    }
+
+    /// Answers with a reply of the application's own. In LMTP it says the same for all recipients that are still to be
+    /// answered. 421 ends the session, whatever was asked.
+    ///
+    /// # Errors
+    /// [`Misuse::WrongReply`] where a reply of that class is no answer, or must come from another verb; [`Misuse::NotNow`]
+    /// where no question is open.
+    pub fn reply(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let asked = self.asked()?;
+        check(asked, reply.class())?;
+        match asked {
+            Asked::Verdict(replies) => (0..replies).for_each(|_| reply.write(out)),
+            Asked::Connected
+            | Asked::Hello(_)
+            | Asked::Sasl
+            | Asked::Mail(_)
+            | Asked::Rcpt
+            | Asked::Data
+            | Asked::Vrfy => reply.write(out),
+        }
+        self.answered(asked, reply, now, out);
+        Ok(())
+    }
+
+    /// Answers for the next recipient of an LMTP message (RFC 2033 §4.2), in the order of their RCPT commands, those named
+    /// twice included. In SMTP it is [`reply`](Self::reply).
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where the end of a message is not what was asked; [`Misuse::WrongReply`] where the reply is not
+    /// 2yz, 4yz or 5yz.
+    pub fn reply_next(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let asked @ Asked::Verdict(replies) = self.asked()? else { return Err(Misuse::NotNow) };
+        check(asked, reply.class())?;
+        reply.write(out);
+        match replies.checked_sub(1) {
+            None | Some(0) => self.answered(asked, reply, now, out),
+            Some(left) => {
+                self.count_message(reply);
+                self.phase = Phase::Asked(Asked::Verdict(left));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers any question in the negative; does nothing where none is open.
+    pub fn decline(&mut self, now: Duration, out: &mut BytesMut) {
+        let refusal = match self.asked() {
+            Err(_) => return,
+            Ok(Asked::Connected) => Reply::fixed(ReplyCode::FAILED, 3, 2, "no mail service here"),
+            Ok(Asked::Sasl) => Reply::fixed(ReplyCode::ARGUMENT_NOT_IMPLEMENTED, 5, 4, "mechanism not implemented"),
+            Ok(Asked::Hello(_) | Asked::Vrfy) => Reply::fixed(ReplyCode::NOT_IMPLEMENTED, 5, 1, "not implemented"),
+            Ok(Asked::Mail(_) | Asked::Rcpt | Asked::Data | Asked::Verdict(_)) => {
+                Reply::fixed(ReplyCode::FAILED, 3, 0, "not accepted")
+            }
+        };
+        let answered = self.reply(&refusal, now, out);
+        debug_assert_eq!(answered, Ok(()), "a refusal answers every question");
+    }
+
+    /// Goes on with a SASL exchange (RFC 4954 §4). Additional data of a success is a challenge too; the client answers it by
+    /// an empty response.
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where no exchange waits for it.
+    pub fn challenge(&mut self, challenge: &[u8], now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let Asked::Sasl = self.asked()? else { return Err(Misuse::NotNow) };
+        if self.ends_here(out) {
+            return Ok(());
+        }
+        // Writing to memory does not fail.
+        let _ = write!(out, "334 {}\r\n", *Zeroizing::new(STANDARD.encode(challenge)));
+        self.phase = Phase::SaslLine;
+        self.deadline = now.saturating_add(self.config.timeouts.sasl);
+        Ok(())
+    }
+
+    /// Lets the user in. Who it is, the application knows.
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where no exchange waits for it.
+    pub fn authenticated(&mut self, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let Asked::Sasl = self.asked()? else { return Err(Misuse::NotNow) };
+        AUTHENTICATED.write(out);
+        self.login = Login::Done;
+        self.go_on(now, out);
+        Ok(())
+    }
+
+    /// Tells that no more of the message need be handed on; [`Event::End`](crate::Event::End) comes all the same.
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where no message is coming in.
+    pub fn discard_body(&mut self) -> Result<(), Misuse> {
+        let Phase::Body(intake) = &mut self.phase else { return Err(Misuse::NotNow) };
+        intake.discard();
+        Ok(())
+    }
+
+    const fn asked(&self) -> Result<Asked, Misuse> {
+        match &self.phase {
+            Phase::Asked(asked) => Ok(*asked),
+            Phase::Opening
+            | Phase::Greeted
+            | Phase::Command
+            | Phase::SaslLine
+            | Phase::Body(_)
+            | Phase::RefusedChunk(_)
+            | Phase::Switching
+            | Phase::Closed(_) => Err(Misuse::NotNow),
+        }
+    }
+
+    /// The reply is out: what it changes.
+    fn answered(&mut self, asked: Asked, reply: &Reply, now: Duration, out: &mut BytesMut) {
+        let success = reply.class() == Class::Success;
+        match asked {
+            Asked::Connected => self.peer = Peer::Unwelcome,
+            Asked::Mail(transaction) if success => self.transaction = Some(transaction),
+            Asked::Rcpt if success => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.recipients = transaction.recipients.saturating_add(1);
+                }
+            }
+            // The application's own word: it need not be told.
+            Asked::Data => self.transaction = None,
+            Asked::Verdict(_) => {
+                self.transaction = None;
+                self.count_message(reply);
+            }
+            Asked::Sasl if reply.class() == Class::Permanent => {
+                self.failed_logins = self.failed_logins.saturating_add(1);
+            }
+            Asked::Hello(_) | Asked::Sasl | Asked::Mail(_) | Asked::Rcpt | Asked::Vrfy => {}
+        }
+        if reply.code() == ReplyCode::NOT_AVAILABLE {
+            self.close(Close::ShutDown(ShutDown::Stopping));
+        } else if self.failed_logins > self.config.limits.failed_logins {
+            self.untold.violation = Some(self.close_for(Violation::TooManyLogins, out));
+        } else {
+            self.go_on(now, out);
+        }
+    }
+
+    fn count_message(&mut self, verdict: &Reply) {
+        if verdict.class() == Class::Success {
+            self.chatter = 0;
+        }
+    }
+
+    /// Turns to the peer again; or says goodbye, if that was put off.
+    fn go_on(&mut self, now: Duration, out: &mut BytesMut) {
+        if !self.ends_here(out) {
+            self.await_command(now);
+        }
+    }
+
+    /// Ends the session if [`shut_down`](Self::shut_down) was called while the question was open.
+    fn ends_here(&mut self, out: &mut BytesMut) -> bool {
+        let Last::ShutDown(why) = self.last else { return false };
+        self.say_goodbye(&why.reply(), out);
+        self.close(Close::ShutDown(why));
+        true
+    }
+
+    /// RFC 5321 §4.2: the host's name stands first.
+    fn greet(&mut self, now: Duration, out: &mut BytesMut) {
+        Reply::plain(ReplyCode::READY, self.config.greeting.clone()).behind(self.config.host.as_str()).write(out);
+        self.go_on(now, out);
+        if matches!(self.phase, Phase::Command) {
+            self.phase = Phase::Greeted;
+        }
+    }
+
+    /// RFC 5321 §4.1.4: EHLO resets as RSET does.
+    fn accept_hello(&mut self, verb: HelloVerb, now: Duration, out: &mut BytesMut) {
+        self.reset();
+        match verb {
+            HelloVerb::Helo => {
+                self.peer = Peer::Plain;
+                Reply::plain(ReplyCode::OK, "").behind(self.config.host.as_str()).write(out);
+            }
+            HelloVerb::Ehlo | HelloVerb::Lhlo => {
+                self.peer = Peer::Extended;
+                self.write_capabilities(out);
+            }
+        }
+        self.go_on(now, out);
+    }
+
+    fn write_capabilities(&self, out: &mut BytesMut) {
+        let config = &self.config;
+        // Writing to memory does not fail.
+        let _ = write!(out, "250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n", config.host, config.limits.message);
+        match (config.start_tls, self.transport) {
+            (StartTls::Offered | StartTls::Required, Transport::Plain) => {
+                out.extend_from_slice(b"250-STARTTLS\r\n");
+            }
+            (StartTls::Off, _) | (StartTls::Offered | StartTls::Required, Transport::Tls) => {}
+        }
+        let mechanisms = self.mechanisms();
+        if !mechanisms.is_empty() {
+            let _ = write!(out, "250-AUTH");
+            mechanisms.iter().for_each(|name| {
+                let _ = write!(out, " {name}");
+            });
+            out.extend_from_slice(b"\r\n");
+        }
+        match config.smtp_utf8 {
+            SmtpUtf8::Offered => out.extend_from_slice(b"250-SMTPUTF8\r\n"),
+            SmtpUtf8::Off => {}
+        }
+        out.extend_from_slice(b"250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+    }
+
+    fn ask_for_body(&mut self, now: Duration, out: &mut BytesMut) {
+        if self.ends_here(out) {
+            return;
+        }
+        out.extend_from_slice(b"354 end with <CRLF>.<CRLF>\r\n");
+        self.phase = Phase::Body(Intake::new());
+        self.deadline = now.saturating_add(self.config.timeouts.body);
+    }
+}
+
+/// Which classes answer which question.
+fn check(asked: Asked, class: Class) -> Result<(), Misuse> {
+    match (asked, class) {
+        (_, Class::Transient | Class::Permanent)
+        | (Asked::Mail(_) | Asked::Rcpt | Asked::Verdict(_) | Asked::Vrfy, Class::Success) => Ok(()),
+        (_, Class::Intermediate) | (Asked::Connected | Asked::Hello(_) | Asked::Sasl | Asked::Data, Class::Success) => {
+            Err(Misuse::WrongReply)
+        }
+    }
+}
+
+const SENDER_OK: Reply = Reply::fixed(ReplyCode::OK, 1, 0, "sender ok");
+
+const RECIPIENT_OK: Reply = Reply::fixed(ReplyCode::OK, 1, 5, "recipient ok");
+
+const MESSAGE_OK: Reply = Reply::fixed(ReplyCode::OK, 0, 0, "message accepted");
+
+const USER_OK: Reply = Reply::fixed(ReplyCode::OK, 1, 5, "user ok");
+
+const AUTHENTICATED: Reply = Reply::fixed(ReplyCode::AUTHENTICATED, 7, 0, "authenticated");
