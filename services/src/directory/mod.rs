@@ -5,17 +5,19 @@
 //! and does the same work for users who do not exist. Where an account *lives* is not asked here; that is the router's.
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use services::directory::{Accounts, LoginLimits, UsersFile, UsersOptions, random_password};
 //!
 //! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
 //! # runtime.block_on(async {
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("users");
-//! let users = UsersFile::open_or_create(&path, UsersOptions::default())?;
+//! let users = Arc::new(UsersFile::open_or_create(&path, UsersOptions::default())?);
 //! let password = random_password()?;
 //! users.set_password("Alice@example.org", password.as_bytes())?;
 //!
-//! let accounts = Accounts::new(users, LoginLimits::default());
+//! let accounts = Accounts::new(Arc::clone(&users), LoginLimits::default());   // `users` stays, for `reload`
 //! let alice = accounts.lookup("alice@EXAMPLE.org").await?.expect("she was added above");
 //! assert_eq!(alice.address(), "alice@example.org");
 //! assert_eq!(accounts.login(None, b"alice", password.as_bytes()).await, Ok(alice));

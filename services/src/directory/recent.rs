@@ -89,6 +89,15 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_value_is_not_hidden_by_the_one_before() {
+        let start = Instant::now();
+        let mut recent = Recent::new(10, KEEP);
+        recent.insert("a", 1, start);
+        recent.insert("a", 2, start + KEEP);
+        assert_eq!(recent.find(&"a", start + KEEP), Some(&mut 2));
+    }
+
+    #[test]
     fn nothing_survives_a_long_silence() {
         let start = Instant::now();
         let mut recent = Recent::new(10, KEEP);

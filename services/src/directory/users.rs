@@ -1,10 +1,11 @@
 //! A directory in a file.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::num::NonZeroU32;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -128,12 +129,12 @@ impl UsersFile {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         // A link to the file stays a link.
         let path = fs::canonicalize(&self.path).map_err(failed)?;
-        let lock = File::open(folder(&path)).and_then(|folder| folder.lock().map(|()| folder)).map_err(failed)?;
+        let _lock = locked(&path).map_err(failed)?;
         let before = read(&path, &self.options)?;
         let (after, found) = users_text::with_verifier(&before, &account, &verifier.encode());
         // Read before it is written: a file that cannot be read back is never put in place.
         let table = Table::new(&after, &self.path, &self.options)?;
-        replace(&path, &after).and_then(|()| lock.sync_all()).map_err(failed)?;
+        replace(&path, &after).map_err(failed)?;
         self.table.store(Arc::new(table));
         Ok(match found {
             Found::Nowhere => Change::Added,
@@ -310,25 +311,36 @@ fn read(path: &Path, options: &UsersOptions) -> Result<Vec<u8>, UsersError> {
     Ok(text)
 }
 
-/// Puts a new file in the place of another: at each moment, and after a crash, one of the two stands there whole. The
-/// rename itself lasts once the folder is synced, which is the caller's.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut random = [0u8; 8];
-    getrandom::fill(&mut random)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = folder(path).join(format!(".{name}.{:016x}", u64::from_be_bytes(random)));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(PRIVATE)
-        .open(&draft)
-        .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        // It may never have been made; what counts is the error that is told.
-        let _ = fs::remove_file(&draft);
+/// Locks the file against other writers, until it is dropped. Who waited may hold a file that was replaced meanwhile, and
+/// has to take the one that stands there now.
+fn locked(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::open(path)?;
+        file.lock()?;
+        let (held, there) = (file.metadata()?, fs::metadata(path)?);
+        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+            return Ok(file);
+        }
     }
-    written
+}
+
+/// Puts a new file in the place of another, for whoever holds its lock: at each moment, and after a crash, one of the two
+/// stands there whole.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut draft = OsString::from(".");
+    draft.push(path.file_name().unwrap_or_default());
+    draft.push(".draft");
+    let draft = folder(path).join(draft);
+    match fs::remove_file(&draft) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&draft)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    sync(folder(path))
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

@@ -296,8 +296,8 @@ pub enum VerifierFault {
     },
 }
 
-/// A core's 20 ms or so, which a server pays once per client and hour, and a phone at each login. Whoever wants the
-/// figure that is recommended against guessing a stolen file (600,000) sets it.
+/// Ten to forty milliseconds of a core. The server pays them once per client and while, a client of SCRAM at each login;
+/// whoever wants the figure that OWASP recommends against guessing from a stolen file (600,000) sets it.
 pub(crate) const DEFAULT_ITERATIONS: NonZeroU32 = nonzero(100_000);
 
 /// Octets of salt in what is written here.

@@ -7,7 +7,7 @@ use std::task::Poll;
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::directory::{Verifier, VerifierLimits};
+use crate::directory::{MAX_PASSWORD, Verifier, VerifierLimits};
 
 /// alice by SCRAM, bob by bcrypt, carol with alice's password; everybody else is unknown.
 struct Three;
@@ -81,6 +81,22 @@ async fn a_right_password_logs_in_and_anything_else_does_not() {
     assert_eq!(login(&accounts, "dave@example.org", "wonderland").await, Err(Why::Denied));
     assert_eq!(login(&accounts, "alice@example.org\0x", "wonderland").await, Err(Why::Malformed));
     assert_eq!(login(&accounts, "", "wonderland").await, Err(Why::Malformed));
+}
+
+/// bcrypt goes through its key in circles, so that for it `x NUL x` is `x`.
+#[tokio::test]
+async fn a_password_with_a_nul_is_never_right() {
+    let hash = "$2b$05$abcdefghijklmnopqrstuuLZNkQ1VL/QsuI/EN8Qq4Ia5232KBp7m";
+    let verifier = Arc::new(Verifier::parse(hash, &VerifierLimits::default()).unwrap());
+    assert!(verifier.matches(b"wonder\0wonder"));
+    let accounts = three();
+    let credential = Credential { account: account("bob@example.org"), verifier };
+    let pool = accounts.verification();
+    let check =
+        async |password| pool.check(Some(credential.clone()), &Directory::decoy(&Three), password).await.unwrap();
+    assert!(check(b"wonder").await.is_some());
+    assert_eq!(check(b"wonder\0wonder").await, None);
+    assert_eq!(check(&[b'x'; MAX_PASSWORD + 1]).await, None);
 }
 
 #[tokio::test]

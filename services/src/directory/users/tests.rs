@@ -58,6 +58,8 @@ fn only_the_owner_may_read_what_is_written_and_no_draft_is_left() {
     let users = UsersFile::open_or_create(&path, options()).unwrap();
     assert_eq!(mode(&path), 0o600);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    // What a crash may have left.
+    fs::write(dir.path().join(".users.draft"), "alice@exam").unwrap();
     users.set_password("alice@example.org", b"one").unwrap();
     assert_eq!(mode(&path), 0o600);
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
