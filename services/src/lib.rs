@@ -1,6 +1,6 @@
 //! Mail services on Posthaste's engines.
 //!
-//! - [`engine`]: one trait over all engines, and the macro [`engine!`] that forwards to it. Without a runtime.
+//! - [`mod@engine`]: one trait over all engines, and the macro [`engine!`] that forwards to it. Without a runtime.
 //! - [`net`]: from a socket to a handler: listener, TLS, limits, the driver, drain.
 //! - `directory`, `sasl`: who exists and who may log in.
 //! - `pop3`, `imap`, `smtp`, …: the services themselves, a feature each.
@@ -15,6 +15,13 @@ pub mod net;
 pub mod directory;
 #[cfg(feature = "directory")]
 pub mod sasl;
+
+#[cfg(feature = "config")]
+pub mod config;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "routes")]
+pub mod routes;
 
 #[cfg(feature = "directory")]
 mod login;
