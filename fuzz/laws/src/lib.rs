@@ -1,1 +1,76 @@
-//! The laws.
+//! The laws that every engine keeps, generic over [`Engine`](services::engine::Engine).
+//!
+//! A law is a function from a [`Subject`] and any octets to a verdict. The octets say what the peer sends, how it arrives
+//! and how the application feels about each question ([`Script`]): property tests draw them on stable Rust, libFuzzer
+//! finds them by coverage, and both find the same faults. [`planted`] holds the faults that show that each law can fail.
+//!
+//! | law | says |
+//! |---|---|
+//! | [`split`] | any split of the input gives the same octets out and, with chunks joined, the same events |
+//! | [`bounds`] | no panic, and no more memory than the limits say, whatever anybody does |
+//! | [`replies`] | every command gets exactly one final reply |
+//! | [`silence`] | behind the end there is silence |
+//! | [`deadlines`] | no octet from the peer moves a phase's deadline, and a deadline that is due ends something |
+//! | [`resets`] | what was said before a reset is forgotten |
+//! | [`bodies`] | data is never taken for a command |
+//! | [`identity`] | what is written is what is parsed |
+//! | [`verbs`] | every verb in every state is in order, or is a misuse that changes nothing |
+//!
+//! ```
+//! let pop3 = laws::pop3::Server::default();
+//! // Configuration 0, no moods, no pieces; then what the peer says.
+//! laws::split(&pop3, b"\0\0CAPA\r\nQUIT\r\n")?;
+//! # Ok::<(), laws::Broken>(())
+//! ```
+
+mod bodies;
+mod bounds;
+mod deadlines;
+mod draw;
+mod identity;
+pub mod planted;
+mod player;
+pub mod pop3;
+mod replies;
+mod resets;
+mod script;
+mod silence;
+mod split;
+mod subject;
+mod verbs;
+
+pub use bodies::bodies;
+pub use bounds::bounds;
+pub use deadlines::deadlines;
+pub use draw::Draw;
+pub use identity::identity;
+pub use player::{Manners, Pace, Player, Reading, Told, Transcript};
+pub use replies::replies;
+pub use resets::resets;
+pub use script::Script;
+pub use silence::silence;
+pub use split::split;
+pub use subject::{Enclosed, Listener, Reset, Said, Subject, Written, hex};
+pub use verbs::verbs;
+
+/// A law was broken: how.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine {0}")]
+pub struct Broken(String);
+
+impl Broken {
+    /// Says what the engine does that it must not do.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+/// Returns a [`Broken`] law unless the condition holds.
+macro_rules! ensure {
+    ($holds:expr, $($what:tt)+) => {
+        if !$holds {
+            return Err($crate::Broken::new(format!($($what)+)));
+        }
+    };
+}
+pub(crate) use ensure;

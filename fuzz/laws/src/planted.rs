@@ -1,0 +1,215 @@
+//! Faults planted in a sound engine, one for each law: a law that does not find its fault is no law.
+
+use core::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use services::engine::{Deadline, Engine, ShutDown, Step, Switched};
+
+use crate::{Draw, Enclosed, Reset, Said, Subject, Written};
+
+/// What is wrong with the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Forgets the part of a command that it has when it asks for more.
+    ForgetsParts,
+    /// Keeps something for every octet that its peer ever sent.
+    Hoards,
+    /// Says everything twice.
+    SaysTwice,
+    /// Says goodbye after it has closed.
+    TalksOn,
+    /// Gives its peer more time for every octet.
+    IsPatient,
+    /// Does not notice a reset.
+    Remembers,
+    /// Obeys `QUIT` wherever it is written.
+    ObeysData,
+    /// Leaves out a dot where it should double one.
+    SavesDots,
+    /// Writes an excuse when a verb is out of order.
+    Excuses,
+}
+
+/// A subject with a fault.
+#[derive(Clone, Debug)]
+pub struct Planted<S> {
+    subject: S,
+    fault: Fault,
+}
+
+/// Its engine.
+#[derive(Debug)]
+pub struct Faulty<E> {
+    engine: E,
+    fault: Fault,
+    edges: Vec<&'static [u8]>,
+    hoard: usize,
+    known: usize,
+    last_octet: Duration,
+}
+
+impl<S: Subject> Planted<S> {
+    /// Plants a fault.
+    pub const fn new(subject: S, fault: Fault) -> Self {
+        Self { subject, fault }
+    }
+}
+
+impl<E: Engine> Engine for Faulty<E> {
+    type Event = E::Event;
+
+    fn next_event(&mut self, now: Duration, input: &mut BytesMut, out: &mut BytesMut) -> Step<E::Event> {
+        if input.len() > self.known {
+            self.hoard += input.len() - self.known;
+            self.last_octet = now;
+        }
+        if self.fault == Fault::Remembers {
+            for edge in &self.edges {
+                if input.starts_with(edge) {
+                    let _ = input.split_to(edge.len());
+                }
+            }
+        }
+        if self.fault == Fault::ObeysData && input.windows(6).any(|six| six == b"QUIT\r\n") {
+            self.engine.abort();
+        }
+        let before = out.len();
+        let step = self.engine.next_event(now, input, out);
+        if self.fault == Fault::ForgetsParts && matches!(step, Step::NeedInput) && input.len() < 4 {
+            input.clear();
+        }
+        self.known = input.len();
+        match (self.fault, &step) {
+            (Fault::SaysTwice, _) => {
+                let said = out.split_off(before);
+                out.extend_from_slice(&said);
+                out.extend_from_slice(&said);
+            }
+            (Fault::TalksOn, Step::Close(_)) => out.extend_from_slice(b"bye\r\n"),
+            _ => {}
+        }
+        step
+    }
+
+    fn max_input(&self) -> usize {
+        self.engine.max_input()
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        let deadline = self.engine.poll_timeout()?;
+        let later = if self.fault == Fault::IsPatient { self.last_octet } else { Duration::ZERO };
+        Some(Deadline { at: deadline.at + later, ..deadline })
+    }
+
+    fn handle_timeout(&mut self, now: Duration, out: &mut BytesMut) {
+        self.engine.handle_timeout(now, out);
+    }
+
+    fn handle_eof(&mut self) {
+        self.engine.handle_eof();
+    }
+
+    fn switched(&mut self, to: Switched, now: Duration) {
+        self.engine.switched(to, now);
+    }
+
+    fn shut_down(&mut self, why: ShutDown, now: Duration, out: &mut BytesMut) {
+        self.engine.shut_down(why, now, out);
+    }
+
+    fn abort(&mut self) {
+        self.engine.abort();
+    }
+
+    fn memory(&self) -> usize {
+        self.engine.memory() + if self.fault == Fault::Hoards { 16 * self.hoard } else { 0 }
+    }
+
+    fn is_question(event: &E::Event) -> bool {
+        E::is_question(event)
+    }
+
+    fn chunk(event: &E::Event) -> Option<&Bytes> {
+        E::chunk(event)
+    }
+}
+
+impl<S: Subject> Subject for Planted<S> {
+    type Engine = Faulty<S::Engine>;
+    type Listener = S::Listener;
+
+    fn start(&self, config: u8, now: Duration) -> Faulty<S::Engine> {
+        let edges = self.subject.resets().iter().map(|reset: &Reset| reset.edge).collect();
+        let engine = self.subject.start(config, now);
+        Faulty { engine, fault: self.fault, edges, hoard: 0, known: 0, last_octet: Duration::ZERO }
+    }
+
+    fn words(&self) -> &[&[u8]] {
+        self.subject.words()
+    }
+
+    fn memory(&self) -> usize {
+        self.subject.memory()
+    }
+
+    fn total_phases(&self) -> &[&str] {
+        self.subject.total_phases()
+    }
+
+    fn sync_violations(&self) -> &[&str] {
+        self.subject.sync_violations()
+    }
+
+    fn answer(
+        &self,
+        engine: &mut Faulty<S::Engine>,
+        question: &<S::Engine as Engine>::Event,
+        draw: &mut Draw<'_>,
+        now: Duration,
+        out: &mut BytesMut,
+    ) {
+        self.subject.answer(&mut engine.engine, question, draw, now, out);
+    }
+
+    fn decline(&self, engine: &mut Faulty<S::Engine>, now: Duration, out: &mut BytesMut) {
+        self.subject.decline(&mut engine.engine, now, out);
+    }
+
+    fn verb(&self, engine: &mut Faulty<S::Engine>, draw: &mut Draw<'_>, now: Duration, out: &mut BytesMut) -> Said {
+        let said = self.subject.verb(&mut engine.engine, draw, now, out);
+        if self.fault == Fault::Excuses && said == Said::Misuse {
+            out.extend_from_slice(b"sorry\r\n");
+        }
+        said
+    }
+
+    fn tell(&self, event: &<S::Engine as Engine>::Event) -> String {
+        self.subject.tell(event)
+    }
+
+    fn listener(&self) -> Self::Listener {
+        self.subject.listener()
+    }
+
+    fn resets(&self) -> &[Reset] {
+        self.subject.resets()
+    }
+
+    fn enclose(&self, text: &[u8]) -> Vec<Enclosed> {
+        self.subject.enclose(text)
+    }
+
+    fn write(&self, draw: &mut Draw<'_>) -> Written {
+        let mut written = self.subject.write(draw);
+        if self.fault == Fault::SavesDots
+            && let Some(at) = written.wire.windows(3).position(|three| three == b"\n..")
+        {
+            written.wire.remove(at + 1);
+        }
+        written
+    }
+
+    fn read(&self, wire: &[u8]) -> String {
+        self.subject.read(wire)
+    }
+}

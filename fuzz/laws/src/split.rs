@@ -1,0 +1,69 @@
+//! Law 1: any split of the input gives the same octets out and, with chunks joined, the same events.
+
+use services::engine::Close;
+
+use crate::{Broken, Manners, Pace, Player, Reading, Script, Subject, Told, Transcript, ensure};
+
+/// Plays the script octet by octet, whole, and in its own pieces, and compares.
+///
+/// Behind a sync point (TLS, compression, the greeting) a peer has to wait. Octet by octet it does, since no octet arrives
+/// before all ahead of it were taken; in any other reading the session may end there with the violation that says so.
+///
+/// # Errors
+/// If a reading makes another session.
+pub fn split<S: Subject>(subject: &S, data: &[u8]) -> Result<(), Broken> {
+    let script = Script::new(subject.words(), data);
+    let expected = play(subject, &script, Reading::OCTETS)?;
+    for reading in [
+        Reading::WHOLE,
+        Reading { pieces: &[0], pace: Pace::Eager },
+        Reading { pieces: &script.pieces, pace: Pace::Asked },
+        Reading { pieces: &script.pieces, pace: Pace::Eager },
+    ] {
+        let found = play(subject, &script, reading)?;
+        if found != expected && !ends_at_sync_point(subject, &found, &expected) {
+            return Err(Broken::new(format!(
+                "is another one when read as {reading:?}: {}",
+                difference(&expected, &found)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn play<S: Subject>(subject: &S, script: &Script, reading: Reading<'_>) -> Result<Transcript, Broken> {
+    let mut player = Player::new(subject, script, Manners::Wild);
+    player.hear(&script.wire, reading)?;
+    if player.transcript.close.is_none() {
+        player.end()?;
+    }
+    ensure!(player.transcript.close.is_some(), "does not end");
+    Ok(player.transcript)
+}
+
+/// Whether `found` is `expected` up to a sync point, and there ends with the violation of running past it.
+fn ends_at_sync_point<S: Subject>(subject: &S, found: &Transcript, expected: &Transcript) -> bool {
+    let Some(Close::Violation(name)) = found.close else { return false };
+    let Some((Told::Event(_), told)) = found.told.split_last() else { return false };
+    subject.sync_violations().contains(&name)
+        && expected.told.starts_with(told)
+        && expected.said.starts_with(without_last_line(&found.said))
+}
+
+/// What was said ahead of the last line, which is the reply to the violation.
+fn without_last_line(said: &[u8]) -> &[u8] {
+    let ended = said.strip_suffix(b"\r\n").unwrap_or(said);
+    let start = ended.windows(2).rposition(|two| two == b"\r\n").map_or(0, |at| at + 2);
+    ended.get(..start).unwrap_or_default()
+}
+
+fn difference(expected: &Transcript, found: &Transcript) -> String {
+    let text = |said: &[u8]| String::from_utf8_lossy(said).into_owned();
+    if expected.told != found.told {
+        return format!("tells\n  {:?}\ninstead of\n  {:?}", found.told, expected.told);
+    }
+    if expected.said != found.said {
+        return format!("says\n  {:?}\ninstead of\n  {:?}", text(&found.said), text(&expected.said));
+    }
+    format!("ends with {:?} instead of {:?}", found.close, expected.close)
+}

@@ -1,0 +1,121 @@
+//! What the laws have to know of a protocol.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+
+use bytes::BytesMut;
+use services::engine::Engine;
+
+use crate::{Broken, Draw};
+
+/// An engine under test, and the little of its protocol that the laws cannot know.
+pub trait Subject {
+    /// The engine.
+    type Engine: Engine;
+    /// The peer's view of the dialogue.
+    type Listener: Listener;
+
+    /// Begins a session under one of the configurations.
+    fn start(&self, config: u8, now: Duration) -> Self::Engine;
+    /// Words that peers say, mostly whole lines with their CRLF. Up to 64; more are never said.
+    fn words(&self) -> &[&[u8]];
+    /// The most octets of heap that a session may hold for its peer.
+    fn memory(&self) -> usize;
+    /// The names of the phases whose time runs from their beginning to their end, whatever is said in them.
+    fn total_phases(&self) -> &[&str];
+    /// The names of the violations that octets behind a sync point are answered with.
+    fn sync_violations(&self) -> &[&str];
+
+    /// Answers a question whole, as drawn: yes or no, with text or without.
+    fn answer(
+        &self,
+        engine: &mut Self::Engine,
+        question: &<Self::Engine as Engine>::Event,
+        draw: &mut Draw<'_>,
+        now: Duration,
+        out: &mut BytesMut,
+    );
+    /// Answers any question in the negative.
+    fn decline(&self, engine: &mut Self::Engine, now: Duration, out: &mut BytesMut);
+    /// Calls a verb of the application, whatever the session waits for.
+    fn verb(&self, engine: &mut Self::Engine, draw: &mut Draw<'_>, now: Duration, out: &mut BytesMut) -> Said;
+    /// An event in text: two events are the same if their texts are. Secrets are told in hexadecimal.
+    fn tell(&self, event: &<Self::Engine as Engine>::Event) -> String;
+
+    /// A peer that has heard nothing yet.
+    fn listener(&self) -> Self::Listener;
+    /// Where the engine has to forget what it was told.
+    fn resets(&self) -> &[Reset];
+    /// Ways to send `text` as data: nothing in it may be taken for a command.
+    fn enclose(&self, text: &[u8]) -> Vec<Enclosed>;
+    /// Something that the crate writes.
+    fn write(&self, draw: &mut Draw<'_>) -> Written;
+    /// What the peer, or the crate's own parser, reads there.
+    fn read(&self, wire: &[u8]) -> String;
+}
+
+/// Whether a verb was in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It was, or it has no effect where it is not.
+    Ok,
+    /// It was not, and nothing has happened.
+    Misuse,
+}
+
+/// The peer's side of a dialogue: what it sends in one go, and which reply to that is a right one.
+pub trait Listener {
+    /// How many octets of `wire` are the next thing to say. `None` where what is left is no whole one.
+    fn utterance(&self, wire: &[u8]) -> Option<usize>;
+    /// Hears what was said to the last utterance; the greeting is said to an empty one.
+    ///
+    /// # Errors
+    /// If that is not one final reply and nothing more.
+    fn hear(&mut self, utterance: &[u8], said: &[u8]) -> Result<(), Broken>;
+}
+
+/// A place where a session forgets.
+#[derive(Clone, Debug)]
+pub struct Reset {
+    /// The configuration in which it happens.
+    pub config: u8,
+    /// What leads there.
+    pub lead: &'static [u8],
+    /// What may be said and has to be forgotten; none of it is a violation.
+    pub gossip: &'static [&'static [u8]],
+    /// What makes the session forget.
+    pub edge: &'static [u8],
+}
+
+/// A way to send text as data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enclosed {
+    /// The configuration in which it is possible.
+    pub config: u8,
+    /// What leads there.
+    pub lead: Vec<u8>,
+    /// The text as it goes over the wire, with its end.
+    pub wire: Vec<u8>,
+    /// The text as the application gets it.
+    pub text: Vec<u8>,
+}
+
+/// Something written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// As it goes over the wire.
+    pub wire: Vec<u8>,
+    /// What is meant by it.
+    pub meant: String,
+}
+
+/// Octets in hexadecimal.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * octets.len());
+    for octet in octets {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
+}
