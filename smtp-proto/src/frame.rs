@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn each_limit_of_a_reply_holds_at_every_split() {
-        let limits = ClientLimits { reply_line: 10, reply_lines: 3, reply: 24, window: 1 };
+        let limits = ClientLimits { reply_line: 10, reply_lines: 3, reply: 24, ..ClientLimits::default() };
         for (text, fits) in [
             (&b"250 5678\r\n"[..], true),
             (b"250 56789\r\n", false),

@@ -4,7 +4,9 @@
 extern crate alloc;
 
 mod body;
+mod client;
 mod config;
+mod delivery;
 mod event;
 mod frame;
 mod grammar;
@@ -14,9 +16,11 @@ mod server;
 mod step;
 mod violation;
 
+pub use client::{ClientEvent, ClientSession, SendError, Ticket};
 pub use config::{
     ClientConfig, EarlyTalk, LineEnds, Nul, PlaintextLogin, Protocol, Senders, ServerConfig, SmtpUtf8, StartTls, Vrfy,
 };
+pub use delivery::{At, Delivery, DeliveryEvent, Envelope, Outcome, Policy, Report, Said, SaidBy, TlsPolicy, Trouble};
 pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
 pub use grammar::{
     BodyType, Capabilities, Class, Command, Domain, Enhanced, Expected, ForwardPath, Host, MailParameters, Mailbox,

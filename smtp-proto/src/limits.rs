@@ -81,6 +81,8 @@ pub struct ClientLimits {
     pub reply_lines: usize,
     /// Octets of one reply.
     pub reply: usize,
+    /// Octets of text kept of a reply that decides over a recipient. There may be as many of them as recipients.
+    pub kept_reply: usize,
     /// Commands under way at once where the server speaks PIPELINING. More of them gain nothing, and their replies must fit
     /// into what the network holds while we write (RFC 2920 §3.1).
     pub window: usize,
@@ -88,7 +90,7 @@ pub struct ClientLimits {
 
 impl Default for ClientLimits {
     fn default() -> Self {
-        Self { reply_line: 2048, reply_lines: 100, reply: 64 * 1024, window: 100 }
+        Self { reply_line: 2048, reply_lines: 100, reply: 64 * 1024, kept_reply: 1024, window: 100 }
     }
 }
 

@@ -139,11 +139,9 @@ const fn is_label_char(c: char) -> bool {
 
 /// RFC 6531 §3.3 `UTF8-non-ascii`, without what is invisible there: C1 controls, separators, marks of direction.
 pub(super) const fn is_utf8_char(c: char) -> bool {
-    match c {
-        ..='\u{a0}' | '\u{ad}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => false,
-        '\u{2060}'..='\u{206f}' | '\u{3000}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}' => false,
-        _ => true,
-    }
+    let invisible = matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
+    let odd = matches!(c, '\u{3000}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}');
+    c > '\u{a0}' && !invisible && !odd
 }
 
 #[cfg(test)]
@@ -164,8 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_no_domain_is_refused() {
-        let long_label = "a".repeat(64);
-        let long_name = "a.".repeat(128);
+        let (long_label, long_name) = ("a".repeat(64), "a.".repeat(128));
         for text in [
             "",
             ".",
@@ -174,37 +171,24 @@ mod tests {
             ".a",
             "-a",
             "a-",
-            "a b",
-            "a@b",
-            "a/b",
+            "@b",
             "[",
             "[]",
             "[1.2.3]",
             "[1.2.3.4",
             "[IPv6:]",
-            "[IPv6:fe80::1%eth0]",
             "[01.2.3.4]",
+            "[IPv6:fe80::1%eth0]",
             "[x25:]",
             "[-:a]",
             "[x:a b]",
-            "a\u{3002}b",
-            "a\u{202e}b",
-            "a\u{85}b",
             &long_label,
             &long_name,
         ] {
-            assert_eq!(
-                Domain::parse(text).map_err(|error| error.expected),
-                Err(Expected::Domain).or_else(|e| {
-                    // The start of some of these is a domain; then the rest is what was not expected.
-                    if matches!(Domain::parse(text), Err(ParseError { at: 1.., .. })) {
-                        Err(Expected::End)
-                    } else {
-                        Err(e)
-                    }
-                }),
-                "{text:?}"
-            );
+            assert_eq!(Domain::parse(text).map_err(|error| error.expected), Err(Expected::Domain), "{text:?}");
+        }
+        for text in ["a b", "a@b", "a/b", "a\u{3002}b", "a\u{202e}b", "a\u{85}b", "[1.2.3.4]b"] {
+            assert_eq!(Domain::parse(text).map_err(|error| error.expected), Err(Expected::End), "{text:?}");
         }
     }
 }

@@ -142,13 +142,6 @@ impl Reply {
         self.text.split('\n')
     }
 
-    /// The same reply with another code: the rare case that a code means what another one says.
-    #[must_use]
-    pub fn with_code(mut self, code: ReplyCode) -> Self {
-        self.code = code;
-        self
-    }
-
     /// The same reply with a word before its text.
     pub(crate) fn behind(mut self, word: &str) -> Self {
         self.text = wire_safe(Cow::Owned(alloc::format!("{word} {}", self.text)));
@@ -167,6 +160,15 @@ impl Reply {
             }
             let _ = write!(out, "{line}\r\n");
         }
+    }
+
+    /// The same reply with no more than so many octets of text, for those that are kept.
+    pub(crate) fn shortened(mut self, octets: usize) -> Self {
+        // The text is ASCII, so every place in it is a boundary.
+        if let Some(short) = self.text.get(..octets) {
+            self.text = Cow::Owned(String::from(short));
+        }
+        self
     }
 
     /// Octets of heap it holds.

@@ -50,13 +50,14 @@ impl ServerSession {
     }
 
     fn no_command(&mut self, error: ParseError, line: &[u8], now: Duration, out: &mut BytesMut) -> Turned {
-        match error.expected {
-            Expected::ImplementedVerb if line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT")) => {
-                self.bdat(line, now, out)
-            }
-            Expected::Verb if is_other_protocol(line) => told(self.close_for(Violation::NotSmtp, out)),
-            expected => told(self.violate(expected.into(), now, out)),
+        if error.expected == Expected::Verb && is_other_protocol(line) {
+            return told(self.close_for(Violation::NotSmtp, out));
         }
+        let is_bdat = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"));
+        if error.expected == Expected::ImplementedVerb && is_bdat {
+            return self.bdat(line, now, out);
+        }
+        told(self.violate(error.expected.into(), now, out))
     }
 
     /// RFC 3030 §2: the octets follow, whatever we answer. They must not run as commands.

@@ -86,7 +86,7 @@ impl Intake {
     }
 
     /// Counts `content`, and returns what of it the application is to see: nothing past the limit.
-    fn count(&mut self, content: Bytes, config: &ServerConfig) -> Option<Bytes> {
+    fn count(&mut self, mut content: Bytes, config: &ServerConfig) -> Option<Bytes> {
         let room = config.limits.message.saturating_sub(self.size);
         self.size = self.size.saturating_add(content.len() as u64);
         let wanted = match self.fate {
@@ -101,6 +101,7 @@ impl Intake {
         if self.octets == Octets::SevenBit && !content.is_ascii() {
             self.octets = Octets::EightBit;
         }
-        (wanted && fits > 0).then(|| content.slice(..fits))
+        content.truncate(fits);
+        (wanted && fits > 0).then_some(content)
     }
 }
