@@ -1,0 +1,368 @@
+//! What a server is told: on the command line, in a TOML file, or not at all.
+//!
+//! Every setting is a field of [`Options`], the same by the same name in both places: `--plaintext-auth` is
+//! `plaintext-auth = true`. [`Options::over`] lays the command line over the file, and [`Options::resolve`] fills in the
+//! defaults and checks what can be checked without touching the system.
+//!
+//! ```
+//! use services::config::{Listen, Options};
+//!
+//! let file = Options::parse("domain = \"example.net\"\nsmtp = \":25\"\npop3 = \"off\"", "mail.toml".as_ref())?;
+//! let line = Options { smtp: Some("127.0.0.1:2600".parse()?), ..Options::default() };
+//! let config = line.over(file).resolve()?;
+//! assert_eq!(config.listeners.smtp.to_string(), "127.0.0.1:2600");
+//! assert_eq!(config.listeners.pop3, Listen::Off);
+//! assert_eq!(config.domains, ["example.net"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod file;
+mod listen;
+mod relay;
+mod user;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::directory::NameFault;
+use crate::net::Endpoint;
+
+pub use listen::{Listen, NoAddress};
+pub use relay::{NoRelay, RelayHost};
+pub use user::{GivenUser, NewUser};
+
+/// All settings of a server, with what nobody said filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder that everything is kept in.
+    pub data: PathBuf,
+    /// The name that the server goes by in greetings and trace headers; `None` for that of its first domain.
+    pub host: Option<String>,
+    /// The domains that mail is taken for, folded, besides those of the users.
+    pub domains: Vec<String>,
+    /// Where the users' file is.
+    pub users: PathBuf,
+    /// Users to add or update at the start.
+    pub new_users: Vec<NewUser>,
+    /// Where the certificate comes from.
+    pub certificate: Certificate,
+    /// Where to listen.
+    pub listeners: Listeners,
+    /// Where mail for other domains goes; `None` refuses it.
+    pub relay: Option<RelayHost>,
+    /// Whether passwords are taken without TLS.
+    pub plaintext_auth: bool,
+    /// Connections at once, in all. Each costs a few kilobytes while it is idle, and a descriptor.
+    pub connections: usize,
+    /// Connections at once from one address (IPv6: from one /64). A household or an office behind one address needs
+    /// dozens; one client must not take all there are.
+    pub connections_per_address: usize,
+    /// How long open sessions may go on when the server stops.
+    pub drain: Duration,
+    /// What is logged, as `RUST_LOG` would say it.
+    pub log: String,
+}
+
+/// Where a certificate chain and its key are, both in PEM form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// Nobody gave one: these two files, made where they are missing.
+    SelfSigned {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// Given, and never written.
+    Given {
+        /// The chain.
+        certificate: PathBuf,
+        /// The key of its first certificate.
+        key: PathBuf,
+    },
+}
+
+/// One setting for each service and the way TLS begins in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named as its option, and explained there")]
+pub struct Listeners {
+    pub smtp: Listen,
+    pub submission: Listen,
+    pub submissions: Listen,
+    pub lmtp: Listen,
+    pub imap: Listen,
+    pub imaps: Listen,
+    pub pop3: Listen,
+    pub pop3s: Listen,
+    pub http: Option<SocketAddr>,
+}
+
+/// What was said about each setting, in one place. What is `None` or empty was not said.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Options {
+    /// Folder that everything is kept in: mail, queue, users, certificate [default: posthaste-data]
+    #[arg(long, value_name = "DIR", help_heading = "Mail")]
+    pub data: Option<PathBuf>,
+
+    /// Domain to take mail for; may be repeated. The domains of all users are added to them [default: example.org]
+    #[arg(long, value_name = "DOMAIN", help_heading = "Mail")]
+    #[serde(default, deserialize_with = "file::one_or_many")]
+    pub domain: Vec<String>,
+
+    /// User to add, or to give this password from now on; may be repeated
+    #[arg(long, value_name = "ADDRESS:PASSWORD", help_heading = "Mail")]
+    #[serde(default, deserialize_with = "file::one_or_many")]
+    pub user: Vec<GivenUser>,
+
+    /// File of users, one ADDRESS:VERIFIER a line [default: DATA/users]
+    #[arg(long, value_name = "FILE", help_heading = "Mail")]
+    pub users: Option<PathBuf>,
+
+    /// Host that takes mail of our users for other domains; without it such mail is refused
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Mail")]
+    pub relay: Option<RelayHost>,
+
+    /// Mail from other servers [default: 127.0.0.1:2525]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub smtp: Option<Listen>,
+
+    /// Mail from our users, TLS by STARTTLS [default: 127.0.0.1:2587]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub submission: Option<Listen>,
+
+    /// Mail from our users, TLS from the start [default: 127.0.0.1:2465]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub submissions: Option<Listen>,
+
+    /// Mail from another mail server on this machine (LMTP) [default: DATA/lmtp.sock]
+    #[arg(long, value_name = "ADDR|PATH", help_heading = LISTENERS)]
+    pub lmtp: Option<Listen>,
+
+    /// IMAP, TLS by STARTTLS [default: 127.0.0.1:2143]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub imap: Option<Listen>,
+
+    /// IMAP, TLS from the start [default: 127.0.0.1:2993]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub imaps: Option<Listen>,
+
+    /// POP3, TLS by STLS [default: 127.0.0.1:2110]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub pop3: Option<Listen>,
+
+    /// POP3, TLS from the start [default: 127.0.0.1:2995]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub pop3s: Option<Listen>,
+
+    /// Health and metrics for operators: /healthz and /metrics [default: 127.0.0.1:2080]
+    #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
+    pub http: Option<Listen>,
+
+    /// Takes passwords without TLS too: for tests, and for networks that are trusted
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(hide_possible_values = true, help_heading = "Security")]
+    pub plaintext_auth: Option<bool>,
+
+    /// Certificate chain, PEM [default: DATA/cert.pem, self-signed]
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    pub certificate: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM [default: DATA/key.pem]
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    pub key: Option<PathBuf>,
+
+    /// Name that the server goes by in greetings and trace headers [default: its first domain]
+    #[arg(long, value_name = "NAME", help_heading = "Running")]
+    pub host: Option<String>,
+
+    /// Connections at once, in all [default: 12000]
+    #[arg(long, value_name = "NUMBER", help_heading = "Running")]
+    pub connections: Option<usize>,
+
+    /// Connections at once from one address [default: 200]
+    #[arg(long, value_name = "NUMBER", help_heading = "Running")]
+    pub connections_per_address: Option<usize>,
+
+    /// Longest time that open sessions may go on when the server stops [default: 30]
+    #[arg(long, value_name = "SECONDS", help_heading = "Running")]
+    pub drain: Option<u64>,
+
+    /// What is logged to standard error: error, warn, info, debug or trace; RUST_LOG overrules it [default: info]
+    #[arg(long, value_name = "LEVEL", help_heading = "Running")]
+    pub log: Option<String>,
+}
+
+const LISTENERS: &str = "Listeners: IP:PORT, :PORT for all addresses, a PATH with a '/' in it, or off";
+
+impl Options {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the file, the line and the key.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Understands a file's text. `path` is for the error only.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| file::fault(&error, text, path))
+    }
+
+    /// Lays these over others: what was said here wins. Users of both are added, these last.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        Self {
+            data: self.data.or(below.data),
+            domain: if self.domain.is_empty() { below.domain } else { self.domain },
+            user: below.user.into_iter().chain(self.user).collect(),
+            users: self.users.or(below.users),
+            relay: self.relay.or(below.relay),
+            smtp: self.smtp.or(below.smtp),
+            submission: self.submission.or(below.submission),
+            submissions: self.submissions.or(below.submissions),
+            lmtp: self.lmtp.or(below.lmtp),
+            imap: self.imap.or(below.imap),
+            imaps: self.imaps.or(below.imaps),
+            pop3: self.pop3.or(below.pop3),
+            pop3s: self.pop3s.or(below.pop3s),
+            http: self.http.or(below.http),
+            plaintext_auth: self.plaintext_auth.or(below.plaintext_auth),
+            certificate: self.certificate.or(below.certificate),
+            key: self.key.or(below.key),
+            host: self.host.or(below.host),
+            connections: self.connections.or(below.connections),
+            connections_per_address: self.connections_per_address.or(below.connections_per_address),
+            drain: self.drain.or(below.drain),
+            log: self.log.or(below.log),
+        }
+    }
+
+    /// Fills in the defaults.
+    ///
+    /// # Errors
+    /// A setting cannot be meant.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let data = self.data.unwrap_or_else(|| "posthaste-data".into());
+        let listeners = Listeners {
+            smtp: self.smtp.unwrap_or(Listen::loopback(2525)),
+            submission: self.submission.unwrap_or(Listen::loopback(2587)),
+            submissions: self.submissions.unwrap_or(Listen::loopback(2465)),
+            lmtp: self.lmtp.unwrap_or_else(|| Listen::At(Endpoint::Unix(data.join("lmtp.sock")))),
+            imap: self.imap.unwrap_or(Listen::loopback(2143)),
+            imaps: self.imaps.unwrap_or(Listen::loopback(2993)),
+            pop3: self.pop3.unwrap_or(Listen::loopback(2110)),
+            pop3s: self.pop3s.unwrap_or(Listen::loopback(2995)),
+            http: match self.http.unwrap_or(Listen::loopback(2080)) {
+                Listen::Off => None,
+                Listen::At(Endpoint::Tcp(address)) => Some(address),
+                Listen::At(Endpoint::Unix(_)) => return Err(ConfigError::HttpPath),
+            },
+        };
+        let certificate = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => Certificate::Given { certificate, key },
+            (None, None) => Certificate::SelfSigned { certificate: data.join("cert.pem"), key: data.join("key.pem") },
+            (Some(_), None) | (None, Some(_)) => return Err(ConfigError::HalfCertificate),
+        };
+        Ok(Config {
+            host: self.host.map(|host| domain(host, "host")).transpose()?,
+            domains: self.domain.into_iter().map(|name| domain(name, "domain")).collect::<Result<_, _>>()?,
+            users: self.users.unwrap_or_else(|| data.join("users")),
+            new_users: self.user.iter().map(GivenUser::parse).collect::<Result<_, _>>()?,
+            certificate,
+            listeners,
+            relay: self.relay,
+            plaintext_auth: self.plaintext_auth.unwrap_or(false),
+            connections: at_least_one(self.connections, "connections", 12_000)?,
+            connections_per_address: at_least_one(self.connections_per_address, "connections-per-address", 200)?,
+            drain: Duration::from_secs(self.drain.unwrap_or(30)),
+            log: self.log.unwrap_or_else(|| "info".into()),
+            data,
+        })
+    }
+}
+
+/// Why there is no configuration. Each says the remedy.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}; check the path and that this user may read it")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file cannot be understood.
+    #[error("the configuration {path}, line {line}{key}: {message}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The key in that line, in brackets, if one stands there.
+        key: String,
+        /// What is wrong, on one line.
+        message: String,
+    },
+    /// A user to add is not an address and a password.
+    #[error("user: it is given as ADDRESS:PASSWORD, as in alice@example.org:secret")]
+    NoPassword,
+    /// A user to add has no address.
+    #[error("user: {0}; it is given as ADDRESS:PASSWORD, as in alice@example.org:secret")]
+    NoAddress(NameFault),
+    /// Not a domain's name.
+    #[error("{key}: {given:?} is not a domain's name; write one like example.org")]
+    NoDomain {
+        /// The option.
+        key: &'static str,
+        /// What was given.
+        given: String,
+    },
+    /// A certificate without a key, or a key without a certificate.
+    #[error("certificate and key belong together; give both, or neither for a self-signed certificate")]
+    HalfCertificate,
+    /// Operators' HTTP on a Unix socket.
+    #[error("http: it listens on TCP only; write IP:PORT, :PORT or off")]
+    HttpPath,
+    /// A limit that lets nobody in.
+    #[error("{key}: it must be at least 1")]
+    Zero {
+        /// The option.
+        key: &'static str,
+    },
+}
+
+/// The one spelling of a domain's name.
+fn domain(given: String, key: &'static str) -> Result<String, ConfigError> {
+    let label = |label: &str| {
+        !label.is_empty() && label.len() <= 63 && label.chars().all(|c| c == '-' || c == '_' || c.is_alphanumeric())
+    };
+    let name = given.strip_suffix('.').unwrap_or(&given);
+    // RFC 1035 §2.3.4: 255 octets with the lengths of the labels, which leaves 253 for the text.
+    if name.len() <= 253 && name.split('.').all(label) {
+        Ok(name.to_lowercase())
+    } else {
+        Err(ConfigError::NoDomain { key, given })
+    }
+}
+
+fn at_least_one(given: Option<usize>, key: &'static str, otherwise: usize) -> Result<usize, ConfigError> {
+    match given.unwrap_or(otherwise) {
+        0 => Err(ConfigError::Zero { key }),
+        number => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests;
