@@ -33,6 +33,7 @@ mod player;
 pub mod pop3;
 mod replies;
 mod resets;
+pub mod router;
 mod script;
 mod silence;
 mod split;
@@ -62,6 +63,25 @@ impl Broken {
     /// Says what the engine does that it must not do.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
+    }
+}
+
+/// One law, which the first octet chooses: what a fuzz target calls.
+///
+/// # Errors
+/// If the law is broken.
+pub fn any<S: Subject>(subject: &S, data: &[u8]) -> Result<(), Broken> {
+    let Some((first, data)) = data.split_first() else { return Ok(()) };
+    match first % 9 {
+        0 => split(subject, data),
+        1 => bounds(subject, data),
+        2 => replies(subject, data),
+        3 => silence(subject, data),
+        4 => deadlines(subject, data),
+        5 => resets(subject, data),
+        6 => bodies(subject, data),
+        7 => identity(subject, data),
+        _ => verbs(subject, data),
     }
 }
 
