@@ -23,7 +23,15 @@ pub mod http;
 #[cfg(feature = "routes")]
 pub mod routes;
 
+#[cfg(feature = "smtp")]
+mod convert;
 #[cfg(feature = "directory")]
 mod login;
+#[cfg(feature = "smtp")]
+pub mod outbound;
 #[cfg(feature = "pop3")]
 pub mod pop3;
+#[cfg(feature = "smtp")]
+pub mod smtp;
+#[cfg(feature = "smtp")]
+mod trace;

@@ -1,0 +1,220 @@
+//! Mail for mailboxes here, with a verdict for each recipient (RFC 2033).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailstore::error::AppendError;
+use mailstore::{Account as _, Mailbox as _, NewMessage, Store, Writer as _};
+use smtp_proto::{
+    Enhanced, Event, ForwardPath, Mail, ParseError, Protocol, Rcpt, Reply, ReplyCode, Senders, ServerConfig,
+    ServerSession,
+};
+
+use super::SmtpOptions;
+use super::dialogue::{Conn, Dialogue, refuse};
+use crate::convert::{self, Accepted};
+use crate::directory::Accounts;
+use crate::engine::{Close, Link};
+use crate::net::{Fault, Handler, Next, Service};
+use crate::routes::{Hop, Routing, Sender};
+use crate::trace;
+
+/// The operator's word for this service.
+const NAME: &str = "lmtp";
+
+/// The service `lmtp`: takes mail for the mailboxes of a store from a mail server that is trusted to have judged it.
+#[derive(Debug)]
+pub struct Lmtp<S>(Arc<Shared<S>>);
+
+#[derive(Debug)]
+struct Shared<S> {
+    host: String,
+    store: Arc<S>,
+    routing: Arc<Routing>,
+    accounts: Accounts,
+    config: Arc<ServerConfig>,
+}
+
+impl<S: Store> Lmtp<S> {
+    /// Makes the service. One serves any number of listeners.
+    ///
+    /// # Errors
+    /// The host's name is no domain.
+    pub fn new(
+        store: Arc<S>,
+        routing: Arc<Routing>,
+        accounts: Accounts,
+        options: &SmtpOptions,
+    ) -> Result<Self, ParseError> {
+        let config = options.config(Protocol::Lmtp, Senders::Anyone)?;
+        Ok(Self(Arc::new(Shared { host: options.host.clone(), store, routing, accounts, config })))
+    }
+}
+
+impl<S: Store> Service for Lmtp<S> {
+    type Engine = ServerSession;
+    type Handler = LmtpSession<S>;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn connect(&self, link: Link) -> (ServerSession, LmtpSession<S>) {
+        let dialogue = Dialogue::new(NAME, self.0.accounts.clone(), &link);
+        let engine = ServerSession::new(Arc::clone(&self.0.config), link.into(), Duration::ZERO);
+        (engine, LmtpSession { shared: Arc::clone(&self.0), dialogue, transaction: None })
+    }
+}
+
+/// One client's session.
+pub struct LmtpSession<S: Store> {
+    shared: Arc<Shared<S>>,
+    dialogue: Dialogue,
+    transaction: Option<Transaction<WriterOf<S>>>,
+}
+
+type WriterOf<S> = <<<S as Store>::Account as mailstore::Account>::Mailbox as mailstore::Mailbox>::Writer;
+
+struct Transaction<W> {
+    mail: Mail,
+    recipients: Vec<Delivery<W>>,
+}
+
+/// One accepted recipient, and how far the message has come into his mailbox.
+struct Delivery<W> {
+    mailbox: String,
+    writer: Option<Result<W, AppendError>>,
+}
+
+impl<S: Store> Handler<ServerSession> for LmtpSession<S> {
+    async fn event(&mut self, conn: &mut Conn, event: Event) -> Result<Next, Fault> {
+        let Some(event) = self.dialogue.event(conn, event).await? else { return Ok(Next::Go) };
+        match event {
+            Event::Mail(mail) => {
+                self.transaction = Some(Transaction { mail, recipients: Vec::new() });
+                conn.speak(|engine, now, out| engine.accept(now, out))?;
+            }
+            Event::Rcpt(rcpt) => self.rcpt(conn, &rcpt)?,
+            Event::Data => self.data(conn).await?,
+            Event::Chunk(chunk) => self.chunk(&chunk).await,
+            Event::End(_) => self.end(conn).await?,
+            Event::Aborted => self.transaction = None,
+            Event::Connected
+            | Event::Hello(_)
+            | Event::Auth { .. }
+            | Event::SaslResponse(_)
+            | Event::SaslCancelled
+            | Event::Vrfy(_)
+            | Event::Violation(_) => {}
+        }
+        Ok(Next::Go)
+    }
+
+    async fn closed(self, _why: Close) {}
+}
+
+impl<S: Store> LmtpSession<S> {
+    fn rcpt(&mut self, conn: &mut Conn, rcpt: &Rcpt) -> Result<(), Fault> {
+        let Some(transaction) = &mut self.transaction else {
+            conn.speak(|engine, now, out| engine.decline(now, out));
+            return Ok(());
+        };
+        let address = match &rcpt.to {
+            ForwardPath::Postmaster => "postmaster",
+            ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
+        };
+        let hops = match self.shared.routing.admit(address, Sender::Stranger) {
+            Ok(hops) => hops,
+            Err(refusal) => return refuse(conn, &convert::recipient_refusal(refusal)),
+        };
+        // One recipient, one verdict: an address that stands for several, or for somebody elsewhere, is the queue's business.
+        let Ok([Hop::Mailbox { mailbox, .. }]) = <[Hop; 1]>::try_from(hops) else {
+            let text = "not a mailbox of this store";
+            return refuse(conn, &Reply::new(ReplyCode::MAILBOX_UNAVAILABLE, Enhanced::new(1, 1), text));
+        };
+        transaction.recipients.push(Delivery { mailbox, writer: None });
+        conn.speak(|engine, now, out| engine.accept(now, out))?;
+        Ok(())
+    }
+
+    async fn data(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let Some(Transaction { mail, recipients }) = &mut self.transaction else {
+            conn.speak(|engine, now, out| engine.decline(now, out));
+            return Ok(());
+        };
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).map_err(std::io::Error::from)?;
+        let id = format!("{:016x}", u64::from_be_bytes(id));
+        let top = trace::return_path(&convert::sender(&mail.from));
+        let utf8 = mail.parameters.smtp_utf8;
+        for delivery in recipients.iter_mut() {
+            let for_one = Some(delivery.mailbox.as_str());
+            let received = self.dialogue.received(conn.link(), &self.shared.host, &id, utf8, for_one);
+            let header = Bytes::from(format!("{top}{received}"));
+            // The id is the same for all: whoever is named twice gets the message once.
+            let new =
+                NewMessage { delivery_id: Some(id.clone()), size_hint: mail.parameters.size, ..NewMessage::default() };
+            delivery.writer = Some(begin(&*self.shared.store, &delivery.mailbox, new, header).await);
+        }
+        conn.speak(|engine, now, out| engine.accept(now, out))?;
+        Ok(())
+    }
+
+    async fn chunk(&mut self, chunk: &Bytes) {
+        let Some(Transaction { recipients, .. }) = &mut self.transaction else { return };
+        for delivery in recipients {
+            let Some(Ok(writer)) = &mut delivery.writer else { continue };
+            if let Err(error) = writer.write(chunk.clone()).await {
+                delivery.writer = Some(Err(error));
+            }
+        }
+    }
+
+    async fn end(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let Some(Transaction { recipients, .. }) = self.transaction.take() else {
+            conn.speak(|engine, now, out| engine.decline(now, out));
+            return Ok(());
+        };
+        // All begin at once, so that they share what can be shared; the replies keep the order of RCPT (RFC 2033 §4.2).
+        let deliveries: Vec<_> = recipients
+            .into_iter()
+            .map(|delivery| {
+                tokio::spawn(async move {
+                    match delivery.writer {
+                        Some(Ok(writer)) => writer.deliver().await,
+                        Some(Err(error)) => Err(error),
+                        None => Err(AppendError::Trouble(mailstore::error::Trouble::Unavailable)),
+                    }
+                })
+            })
+            .collect();
+        for delivery in deliveries {
+            let reply = match delivery.await? {
+                Ok(custody) => {
+                    metrics::counter!("posthaste_messages_accepted_total", "service" => NAME).increment(1);
+                    Accepted::from(custody).reply()
+                }
+                Err(error) => {
+                    tracing::error!(service = NAME, %error, "message not delivered");
+                    convert::append_refusal(&error)
+                }
+            };
+            conn.speak(|engine, now, out| engine.reply_next(&reply, now, out))?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens a message in somebody's INBOX and writes its first lines.
+async fn begin<S: Store>(store: &S, mailbox: &str, new: NewMessage, header: Bytes) -> Result<WriterOf<S>, AppendError> {
+    let unavailable = |error: &dyn std::error::Error| {
+        tracing::error!(service = NAME, %error, "mailbox unavailable");
+        AppendError::Trouble(mailstore::error::Trouble::Unavailable)
+    };
+    let account = store.open(mailbox).await.map_err(|error| unavailable(&error))?;
+    let inbox = account.open("INBOX").await.map_err(|error| unavailable(&error))?;
+    let mut writer = inbox.append(new).await?;
+    writer.write(header).await?;
+    Ok(writer)
+}

@@ -1,0 +1,279 @@
+//! Mail for the queue: from the world to our users, and from our users to anybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailqueue::{CommitError, Incoming, Queue, Recipient, Spool};
+use smtp_proto::{
+    Enhanced, Event, ForwardPath, Mail, ParseError, Protocol, Rcpt, Reply, ReplyCode, ReversePath, Senders,
+    ServerConfig, ServerSession,
+};
+
+use super::SmtpOptions;
+use super::dialogue::{Conn, Dialogue, refuse};
+use crate::convert::{self, Accepted};
+use crate::directory::{Account, Accounts};
+use crate::engine::{Close, Link};
+use crate::net::{Fault, Handler, Next, Service};
+use crate::routes::{Hop, Routing, Sender};
+use crate::trace::Hops;
+
+/// The service `smtp`: takes mail from anybody for the mailboxes that the routes know. Offers no login, relays for nobody.
+#[derive(Debug)]
+pub struct Mx<S: Spool>(Arc<Shared<S>>);
+
+/// The service `submission`: takes mail from users who have logged in, for anybody (RFC 6409).
+#[derive(Debug)]
+pub struct Submission<S: Spool>(Arc<Shared<S>>);
+
+#[derive(Debug)]
+struct Shared<S: Spool> {
+    name: &'static str,
+    host: String,
+    queue: Queue<S>,
+    routing: Arc<Routing>,
+    accounts: Accounts,
+    config: Arc<ServerConfig>,
+}
+
+impl<S: Spool> Shared<S> {
+    fn new(
+        name: &'static str,
+        senders: Senders,
+        queue: Queue<S>,
+        routing: Arc<Routing>,
+        accounts: Accounts,
+        options: &SmtpOptions,
+    ) -> Result<Arc<Self>, ParseError> {
+        let config = options.config(Protocol::Smtp, senders)?;
+        Ok(Arc::new(Self { name, host: options.host.clone(), queue, routing, accounts, config }))
+    }
+
+    fn connect(self: &Arc<Self>, link: Link) -> (ServerSession, ReceiveSession<S>) {
+        let dialogue = Dialogue::new(self.name, self.accounts.clone(), &link);
+        let engine = ServerSession::new(Arc::clone(&self.config), link.into(), Duration::ZERO);
+        (engine, ReceiveSession { shared: Arc::clone(self), dialogue, transaction: None })
+    }
+}
+
+impl<S: Spool> Mx<S> {
+    /// Makes the service. One serves any number of listeners.
+    ///
+    /// # Errors
+    /// The host's name is no domain.
+    pub fn new(
+        queue: Queue<S>,
+        routing: Arc<Routing>,
+        accounts: Accounts,
+        options: &SmtpOptions,
+    ) -> Result<Self, ParseError> {
+        Shared::new("smtp", Senders::Anyone, queue, routing, accounts, options).map(Self)
+    }
+}
+
+impl<S: Spool> Submission<S> {
+    /// Makes the service. One serves any number of listeners.
+    ///
+    /// # Errors
+    /// The host's name is no domain.
+    pub fn new(
+        queue: Queue<S>,
+        routing: Arc<Routing>,
+        accounts: Accounts,
+        options: &SmtpOptions,
+    ) -> Result<Self, ParseError> {
+        Shared::new("submission", Senders::LoggedIn, queue, routing, accounts, options).map(Self)
+    }
+}
+
+impl<S: Spool> Service for Mx<S> {
+    type Engine = ServerSession;
+    type Handler = ReceiveSession<S>;
+
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn connect(&self, link: Link) -> (ServerSession, ReceiveSession<S>) {
+        self.0.connect(link)
+    }
+}
+
+impl<S: Spool> Service for Submission<S> {
+    type Engine = ServerSession;
+    type Handler = ReceiveSession<S>;
+
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn connect(&self, link: Link) -> (ServerSession, ReceiveSession<S>) {
+        self.0.connect(link)
+    }
+}
+
+/// One client's session.
+pub struct ReceiveSession<S: Spool> {
+    shared: Arc<Shared<S>>,
+    dialogue: Dialogue,
+    transaction: Option<Transaction<S>>,
+}
+
+struct Transaction<S: Spool> {
+    mail: Mail,
+    recipients: Vec<Recipient>,
+    message: Message<S>,
+}
+
+/// The message of a transaction on its way into the queue.
+enum Message<S: Spool> {
+    /// DATA has not come.
+    Awaited,
+    /// It comes in.
+    Arriving { incoming: Incoming<S>, hops: Hops },
+    /// It cannot be taken; the rest of it is passed over.
+    Refused(CommitError),
+}
+
+impl<S: Spool> Handler<ServerSession> for ReceiveSession<S> {
+    async fn event(&mut self, conn: &mut Conn, event: Event) -> Result<Next, Fault> {
+        let Some(event) = self.dialogue.event(conn, event).await? else { return Ok(Next::Go) };
+        match event {
+            Event::Mail(mail) => self.mail(conn, mail)?,
+            Event::Rcpt(rcpt) => self.rcpt(conn, &rcpt)?,
+            Event::Data => self.data(conn).await?,
+            Event::Chunk(chunk) => self.chunk(conn, &chunk).await?,
+            Event::End(_) => self.end(conn).await?,
+            Event::Aborted => self.transaction = None,
+            Event::Connected
+            | Event::Hello(_)
+            | Event::Auth { .. }
+            | Event::SaslResponse(_)
+            | Event::SaslCancelled
+            | Event::Vrfy(_)
+            | Event::Violation(_) => {}
+        }
+        Ok(Next::Go)
+    }
+
+    async fn closed(self, _why: Close) {}
+}
+
+impl<S: Spool> ReceiveSession<S> {
+    fn mail(&mut self, conn: &mut Conn, mail: Mail) -> Result<(), Fault> {
+        if let Some(user) = self.dialogue.user()
+            && !self.may_send_as(user, &mail.from)
+        {
+            let text = "the sender address is not yours";
+            return refuse(conn, &Reply::new(ReplyCode::NAME_NOT_ALLOWED, Enhanced::new(7, 1), text));
+        }
+        self.transaction = Some(Transaction { mail, recipients: Vec::new(), message: Message::Awaited });
+        conn.speak(|engine, now, out| engine.accept(now, out))?;
+        Ok(())
+    }
+
+    /// A user sends as himself, as an alias that leads to him, or as nobody (RFC 6409 §6.1).
+    fn may_send_as(&self, user: &Account, from: &ReversePath) -> bool {
+        let Some(mailbox) = from.mailbox() else { return true };
+        let Ok(hops) = self.shared.routing.admit(mailbox.as_str(), Sender::Stranger) else { return false };
+        hops.iter().any(|hop| match hop {
+            Hop::Mailbox { mailbox, .. } => mailbox == user.address(),
+            Hop::Relay { .. } => false,
+        })
+    }
+
+    fn rcpt(&mut self, conn: &mut Conn, rcpt: &Rcpt) -> Result<(), Fault> {
+        let Some(transaction) = &mut self.transaction else {
+            conn.speak(|engine, now, out| engine.decline(now, out));
+            return Ok(());
+        };
+        let sender = if self.dialogue.user().is_some() { Sender::User } else { Sender::Stranger };
+        let address = match &rcpt.to {
+            ForwardPath::Postmaster => "postmaster",
+            ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
+        };
+        match self.shared.routing.admit(address, sender) {
+            Ok(hops) => {
+                for recipient in hops.into_iter().map(convert::recipient) {
+                    // Whoever is named twice gets the message once.
+                    if !transaction.recipients.contains(&recipient) {
+                        transaction.recipients.push(recipient);
+                    }
+                }
+                conn.speak(|engine, now, out| engine.accept(now, out))?;
+                Ok(())
+            }
+            Err(refusal) => refuse(conn, &convert::recipient_refusal(refusal)),
+        }
+    }
+
+    async fn data(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let Some(transaction) = &mut self.transaction else {
+            conn.speak(|engine, now, out| engine.decline(now, out));
+            return Ok(());
+        };
+        let Mail { from, parameters } = &transaction.mail;
+        let recipients = std::mem::take(&mut transaction.recipients);
+        let for_one = match recipients.as_slice() {
+            [one] => Some(one.address.clone()),
+            _ => None,
+        };
+        let mut incoming = match self.shared.queue.begin(convert::envelope(from, parameters, recipients)).await {
+            Ok(incoming) => incoming,
+            Err(error) => return refuse(conn, &convert::commit_refusal(&error)),
+        };
+        let (id, host) = (incoming.id().to_string(), &self.shared.host);
+        let received = self.dialogue.received(conn.link(), host, &id, parameters.smtp_utf8, for_one.as_deref());
+        if let Err(error) = incoming.write(received.as_bytes()).await {
+            return refuse(conn, &convert::commit_refusal(&error));
+        }
+        transaction.message = Message::Arriving { incoming, hops: Hops::new() };
+        conn.speak(|engine, now, out| engine.accept(now, out))?;
+        Ok(())
+    }
+
+    async fn chunk(&mut self, conn: &mut Conn, chunk: &[u8]) -> Result<(), Fault> {
+        let Some(Transaction { message, .. }) = &mut self.transaction else { return Ok(()) };
+        let Message::Arriving { incoming, hops } = message else { return Ok(()) };
+        hops.look(chunk);
+        if let Err(error) = incoming.write(chunk).await {
+            *message = Message::Refused(error);
+            conn.speak(|engine, _, _| engine.discard_body())?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let Some(Transaction { message, .. }) = self.transaction.take() else {
+            conn.speak(|engine, now, out| engine.decline(now, out));
+            return Ok(());
+        };
+        let incoming = match message {
+            Message::Arriving { hops, .. } if hops.is_loop() => {
+                let text = "too many hops, the message is in a loop";
+                return refuse(conn, &Reply::new(ReplyCode::FAILED, Enhanced::new(4, 6), text));
+            }
+            Message::Arriving { incoming, .. } => incoming,
+            Message::Refused(error) => return refuse(conn, &convert::commit_refusal(&error)),
+            Message::Awaited => {
+                conn.speak(|engine, now, out| engine.decline(now, out));
+                return Ok(());
+            }
+        };
+        // In a task of its own: a commit that has begun runs to its end even when the peer, or the server, goes away.
+        let committed = tokio::spawn(incoming.commit()).await?;
+        let name = self.shared.name;
+        let reply = match committed {
+            Ok(custody) => {
+                tracing::info!(service = name, id = %custody.id(), "accepted");
+                metrics::counter!("posthaste_messages_accepted_total", "service" => name).increment(1);
+                Accepted::from(custody).reply()
+            }
+            Err(error) => {
+                tracing::error!(service = name, %error, "message not accepted");
+                convert::commit_refusal(&error)
+            }
+        };
+        refuse(conn, &reply)
+    }
+}

@@ -1,0 +1,187 @@
+//! Trace headers: where a message came from and how (RFC 5321 §4.4), and how often that was written already.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+use crate::engine::{Link, TlsInfo};
+
+/// One hop, as a `Received` header tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct Received<'a> {
+    /// What the client calls itself: a domain or an address literal, already parsed.
+    pub(crate) hello: Option<&'a str>,
+    /// The connection.
+    pub(crate) link: &'a Link,
+    /// Our own name.
+    pub(crate) host: &'a str,
+    /// The registered name of the protocol, from [`with`].
+    pub(crate) with: &'static str,
+    /// The name under which our log knows the message.
+    pub(crate) id: &'a str,
+    /// The recipient, where there is only one: with more, each would learn of the others.
+    pub(crate) for_one: Option<&'a str>,
+    /// When the message arrived.
+    pub(crate) at: Timestamp,
+}
+
+impl fmt::Display for Received<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Received: from {}", self.hello.unwrap_or("unknown"))?;
+        match self.link.peer {
+            Some(peer) => write!(f, " ({})", Literal(peer))?,
+            None => f.write_str(" (local)")?,
+        }
+        write!(f, "\r\n\tby {} with {} id {}", self.host, self.with, self.id)?;
+        if let Some(TlsInfo { version, cipher, .. }) = &self.link.tls {
+            write!(f, "\r\n\t({version} {cipher})")?;
+        }
+        if let Some(recipient) = self.for_one {
+            write!(f, "\r\n\tfor <{recipient}>")?;
+        }
+        let date = rfc2822::to_string(&self.at.to_zoned(jiff::tz::TimeZone::UTC)).map_err(|_| fmt::Error)?;
+        write!(f, ";\r\n\t{date}\r\n")
+    }
+}
+
+/// An address literal (RFC 5321 §4.1.3).
+struct Literal(SocketAddr);
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.ip().to_canonical() {
+            IpAddr::V4(address) => write!(f, "[{address}]"),
+            IpAddr::V6(address) => write!(f, "[IPv6:{address}]"),
+        }
+    }
+}
+
+/// How a message was sent, for the choice of the protocol's registered name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// HELO.
+    Smtp,
+    /// EHLO.
+    Esmtp,
+    /// LHLO.
+    Lmtp,
+}
+
+/// The registered name: RFC 3848, and RFC 6531 §4.3 for the `UTF8` ones.
+pub(crate) const fn with(spoken: Spoken, utf8: bool, tls: bool, logged_in: bool) -> &'static str {
+    match (spoken, utf8, tls, logged_in) {
+        (Spoken::Smtp, ..) => "SMTP",
+        (Spoken::Esmtp, false, false, false) => "ESMTP",
+        (Spoken::Esmtp, false, false, true) => "ESMTPA",
+        (Spoken::Esmtp, false, true, false) => "ESMTPS",
+        (Spoken::Esmtp, false, true, true) => "ESMTPSA",
+        (Spoken::Esmtp, true, false, false) => "UTF8SMTP",
+        (Spoken::Esmtp, true, false, true) => "UTF8SMTPA",
+        (Spoken::Esmtp, true, true, false) => "UTF8SMTPS",
+        (Spoken::Esmtp, true, true, true) => "UTF8SMTPSA",
+        (Spoken::Lmtp, false, false, false) => "LMTP",
+        (Spoken::Lmtp, false, false, true) => "LMTPA",
+        (Spoken::Lmtp, false, true, false) => "LMTPS",
+        (Spoken::Lmtp, false, true, true) => "LMTPSA",
+        (Spoken::Lmtp, true, false, false) => "UTF8LMTP",
+        (Spoken::Lmtp, true, false, true) => "UTF8LMTPA",
+        (Spoken::Lmtp, true, true, false) => "UTF8LMTPS",
+        (Spoken::Lmtp, true, true, true) => "UTF8LMTPSA",
+    }
+}
+
+/// `Return-Path`, which the last hop puts on top (RFC 5321 §4.4).
+pub(crate) fn return_path(sender: &str) -> String {
+    format!("Return-Path: <{sender}>\r\n")
+}
+
+/// Counts the `Received` headers of a message as it streams by. RFC 5321 §6.3: a message with too many is in a loop.
+#[derive(Debug)]
+pub(crate) struct Hops {
+    count: u32,
+    /// How much of [`Self::NAME`] the line begins with; `None`: the line is another header's. Past the header nothing counts.
+    matched: Option<usize>,
+    in_header: bool,
+    line_is_empty: bool,
+}
+
+impl Hops {
+    /// More hops than any honest path has; RFC 5321 §6.3 asks for at least 100.
+    pub(crate) const MAX: u32 = 100;
+    const NAME: &'static [u8] = b"received:";
+
+    pub(crate) const fn new() -> Self {
+        Self { count: 0, matched: Some(0), in_header: true, line_is_empty: true }
+    }
+
+    /// Looks at the next octets.
+    pub(crate) fn look(&mut self, chunk: &[u8]) {
+        for octet in chunk {
+            if !self.in_header {
+                return;
+            }
+            match octet {
+                b'\n' if self.line_is_empty => self.in_header = false,
+                b'\n' => (self.matched, self.line_is_empty) = (Some(0), true),
+                b'\r' => {}
+                octet => {
+                    self.line_is_empty = false;
+                    self.matched = match self.matched {
+                        Some(at) if Self::NAME.get(at) == Some(&octet.to_ascii_lowercase()) => Some(at + 1),
+                        Some(_) | None => None,
+                    };
+                    if self.matched == Some(Self::NAME.len()) {
+                        self.count = self.count.saturating_add(1);
+                        self.matched = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether there are too many.
+    pub(crate) const fn is_loop(&self) -> bool {
+        self.count > Self::MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hop_is_told_in_the_rfcs_words() {
+        let tls = TlsInfo { version: "TLSv1.3".into(), cipher: "TLS_AES_256_GCM_SHA384".into(), server_name: None };
+        let link = Link { peer: Some("192.0.2.7:4711".parse().unwrap()), local: None, tls: Some(tls) };
+        let received = Received {
+            hello: Some("client.example.net"),
+            link: &link,
+            host: "mail.example.org",
+            with: with(Spoken::Esmtp, false, true, true),
+            id: "abc",
+            for_one: Some("bob@example.org"),
+            at: Timestamp::from_second(0).unwrap(),
+        };
+        let expected = "Received: from client.example.net ([192.0.2.7])\r\n\tby mail.example.org with ESMTPSA id abc\r\n\t\
+             (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n\tfor <bob@example.org>;\r\n\tThu, 1 Jan 1970 00:00:00 +0000\r\n";
+        assert_eq!(received.to_string(), expected);
+    }
+
+    #[test]
+    fn hops_are_counted_in_the_header_only_at_any_split() {
+        let text =
+            "Received: a\r\nX-Received: no\r\nreceived: b\r\n\tReceived: folded\r\n\r\nReceived: body\r\n".as_bytes();
+        for cut in 0..=text.len() {
+            let (head, tail) = text.split_at(cut);
+            let mut hops = Hops::new();
+            hops.look(head);
+            hops.look(tail);
+            assert_eq!(hops.count, 2, "cut at {cut}");
+        }
+        let mut hops = Hops::new();
+        (0..=Hops::MAX).for_each(|_| hops.look(b"Received: x\r\n"));
+        assert!(hops.is_loop());
+    }
+}
