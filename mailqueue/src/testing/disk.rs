@@ -414,10 +414,11 @@ impl File for DiskFile {
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let written = match happens {
             Happens::Normally => octets,
-            // Whole or in part: nobody knows.
+            // Some sectors from its start: nobody knows how many.
             Happens::Fault { luck, .. } => {
-                let part = (luck as usize) % (octets.len() + 1);
-                octets.get(..part).unwrap_or_default()
+                let sectors = (start + octets.len()).div_ceil(SECTOR) - start / SECTOR;
+                let end = (start / SECTOR + (luck >> 32) as usize % (sectors + 1)) * SECTOR;
+                octets.get(..end.saturating_sub(start).min(octets.len())).unwrap_or_default()
             }
         };
         let grows = (start + written.len()).saturating_sub(lock(&self.node).current.len()) as u64;
