@@ -58,7 +58,9 @@ impl Node {
             file.set_password(user, b"secret").unwrap();
         }
         let found: Vec<Account> = users.iter().map(|user| Account::new(user).unwrap()).collect();
-        let routing = Arc::new(Routing::new(vec![], relay.map(|relay| relay.to_string()), &found).unwrap());
+        let routing = Arc::new(
+            Routing::new(vec![found[0].domain().to_owned()], relay.map(|relay| relay.to_string()), &found).unwrap(),
+        );
         let accounts = Accounts::new(file, LoginLimits::default());
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(TokioClock::new());
