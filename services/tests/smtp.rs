@@ -1,6 +1,6 @@
 //! A message's whole way: SMTP in, the queue, a mailbox or another server; with spool and store in memory.
 #![cfg(all(feature = "smtp", feature = "pop3"))]
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
