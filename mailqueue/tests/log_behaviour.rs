@@ -1,16 +1,16 @@
 //! What a log does apart from surviving: sharing syncs, giving space back, refusing mail in time, telling of damage.
 
+#[cfg(test)]
 mod common;
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use common::{Ledger, Step, body, commit, delivered, envelope, id, open, small, take_all};
-use mailqueue::files::{File, Files, RealFiles};
+use common::gate::Gated;
+use common::{Ledger, Step, body, commit, delivered, envelope, find, id, open, small, take_all};
+use mailqueue::files::{Files, RealFiles};
 use mailqueue::log::OpenError;
-use mailqueue::testing::{Disk, DiskFile, Fault, Survival, block_on};
+use mailqueue::testing::{Disk, Fault, Survival, block_on};
 use mailqueue::{
     CommitError, Draft, Held, LogConfig, LogSpool, Note, Progress, ReadError, RecordError, Spool, Standing,
 };
@@ -69,92 +69,18 @@ fn a_reader_keeps_what_it_opened() {
     });
 }
 
-/// A disk whose syncs wait at a gate.
-#[derive(Clone)]
-struct Gated {
-    disk: Disk,
-    gate: Arc<Gate>,
-}
-
-#[derive(Default)]
-struct Gate {
-    closed: Mutex<bool>,
-    opened: Condvar,
-    syncs: AtomicU64,
-}
-
-impl Gate {
-    fn set(&self, closed: bool) {
-        *self.closed.lock().unwrap() = closed;
-        self.opened.notify_all();
-    }
-}
-
-struct GatedFile {
-    file: DiskFile,
-    gate: Arc<Gate>,
-}
-
-impl Files for Gated {
-    type File = GatedFile;
-    type Lock = ();
-
-    fn lock(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.disk.list()
-    }
-    fn create(&self, name: &str) -> io::Result<GatedFile> {
-        Ok(GatedFile { file: self.disk.create(name)?, gate: Arc::clone(&self.gate) })
-    }
-    fn open(&self, name: &str) -> io::Result<GatedFile> {
-        Ok(GatedFile { file: self.disk.open(name)?, gate: Arc::clone(&self.gate) })
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-    fn sync_dir(&self) -> io::Result<()> {
-        self.disk.sync_dir()
-    }
-    fn free(&self) -> io::Result<u64> {
-        self.disk.free()
-    }
-}
-
-impl File for GatedFile {
-    fn read_exact_at(&self, octets: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(octets, offset)
-    }
-    fn write_all_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(octets, offset)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.gate.syncs.fetch_add(1, Ordering::SeqCst);
-        let closed = self.gate.closed.lock().unwrap();
-        drop(self.gate.opened.wait_while(closed, |closed| *closed).unwrap());
-        self.file.sync_data()
-    }
-    fn size(&self) -> io::Result<u64> {
-        self.file.size()
-    }
-}
-
 #[test]
 fn commits_that_wait_together_share_one_sync() {
-    let gated = Gated { disk: Disk::new(), gate: Arc::default() };
-    let gate = Arc::clone(&gated.gate);
+    let gated = Gated::default();
+    let gate = gated.gate();
     let config = LogConfig { segment_size: 1 << 16, ..small() };
     let (spool, _) = LogSpool::open(gated, config).unwrap();
     block_on(commit(&spool, 1, 10)).unwrap();
-    let before = gate.syncs.load(Ordering::SeqCst);
-    gate.set(true);
+    let before = gate.syncs();
+    gate.close();
     thread::scope(|scope| {
         let first = scope.spawn(|| block_on(commit(&spool, 2, 10)).unwrap());
-        while gate.syncs.load(Ordering::SeqCst) == before {
+        while gate.syncs() == before {
             thread::yield_now();
         }
         // The committer stands at the gate. All of these are sent before it goes on.
@@ -175,13 +101,13 @@ fn commits_that_wait_together_share_one_sync() {
         for commit in &mut commits {
             assert!(commit.as_mut().poll(&mut context).is_pending());
         }
-        gate.set(false);
+        gate.open();
         first.join().unwrap();
         for commit in commits {
             let _ = block_on(commit).unwrap();
         }
     });
-    assert_eq!(gate.syncs.load(Ordering::SeqCst), before + 2, "one for the first, one for all others");
+    assert_eq!(gate.syncs(), before + 2, "one for the first, one for all others");
     assert_eq!(block_on(take_all(&spool)).len(), 17);
 }
 
@@ -269,15 +195,6 @@ fn a_message_larger_than_all_segments_together_may_be_named_is_refused() {
     let error = block_on(async { spool.begin(id(1), 0).await.unwrap().commit(&letter).await }).unwrap_err();
     assert_eq!(error, CommitError::TooLarge);
     block_on(commit(&spool, 2, 10)).unwrap();
-}
-
-/// Where octets of a message lie in a disk's files.
-fn find(disk: &Disk, octets: &[u8]) -> (String, usize) {
-    let hit = disk.list().unwrap().into_iter().find_map(|name| {
-        let all = disk.octets(&name)?;
-        all.windows(octets.len()).position(|window| window == octets).map(|at| (name, at))
-    });
-    hit.expect("it is in some file")
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The log keeps its promises whichever call to the disk fails, and wherever the machine stops.
 
+#[cfg(test)]
 mod common;
 
 use std::io::ErrorKind;
@@ -45,14 +46,6 @@ fn calls_of_a_play() -> u64 {
     disk.calls()
 }
 
-fn open_again(disk: &Disk, survival: Survival, ledger: &mut Ledger) -> Disk {
-    let disk = disk.crash(survival);
-    let (spool, _) = open(&disk).expect("a crash never stops a start");
-    ledger.check(&spool);
-    block_on(spool.close());
-    disk
-}
-
 #[test]
 fn a_crash_at_any_call_loses_nothing() {
     let calls = calls_of_a_play();
@@ -62,8 +55,8 @@ fn a_crash_at_any_call_loses_nothing() {
             let (disk, mut ledger) = (Disk::new(), Ledger::default());
             disk.fault_at(call, Fault::Crash);
             play(&disk, &mut ledger);
-            let disk = open_again(&disk, survival, &mut ledger);
-            open_again(&disk, Survival::Nothing, &mut ledger);
+            let disk = ledger.crash(&disk, survival);
+            ledger.crash(&disk, Survival::Nothing);
         }
     }
 }
@@ -84,7 +77,7 @@ fn a_crash_while_recovering_loses_nothing() {
             if !disk.fault_happened() {
                 break;
             }
-            open_again(&disk, survival, &mut ledger);
+            ledger.crash(&disk, survival);
         }
         assert!(call > 10, "{call}");
     }
@@ -103,7 +96,7 @@ fn an_error_at_any_call_loses_nothing_and_the_log_goes_on() {
             ledger.check(&spool);
             ledger.ask(&spool, Step::Commit { number: 50, size: 100 }).expect("the disk works again");
             block_on(spool.close());
-            open_again(&disk, Survival::Nothing, &mut ledger);
+            ledger.crash(&disk, Survival::Nothing);
         }
     }
 }
@@ -121,7 +114,7 @@ fn one_failed_call_costs_what_was_asked_then_and_no_later_mail() {
         disk.repair();
         ledger.ask(&spool, Step::Commit { number: 50, size: 100 }).expect("the disk works again");
         block_on(spool.close());
-        open_again(&disk, Survival::Nothing, &mut ledger);
+        ledger.crash(&disk, Survival::Nothing);
     }
 }
 
@@ -133,7 +126,7 @@ fn a_dead_disk_refuses_mail_and_loses_none() {
         disk.fault_at(call, Fault::Always(ErrorKind::Other));
         play(&disk, &mut ledger);
         disk.repair();
-        open_again(&disk, Survival::Nothing, &mut ledger);
+        ledger.crash(&disk, Survival::Nothing);
     }
 }
 

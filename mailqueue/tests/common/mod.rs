@@ -2,10 +2,13 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod gate;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use mailqueue::files::Files;
 use mailqueue::log::{OpenError, Report};
-use mailqueue::testing::{Disk, block_on};
+use mailqueue::testing::{Disk, Survival, block_on};
 use mailqueue::{
     CommitError, Destination, Draft, Envelope, LogConfig, LogSpool, MessageId, Note, Progress, Recipient, RecordError,
     Spool, Stored, UnixMicros,
@@ -70,6 +73,15 @@ pub(crate) async fn take_all<S: Spool>(spool: &S) -> BTreeMap<MessageId, Stored>
     }
 }
 
+/// Where octets of a message lie in a disk's files.
+pub(crate) fn find(disk: &Disk, octets: &[u8]) -> (String, usize) {
+    let hit = disk.list().unwrap().into_iter().find_map(|name| {
+        let all = disk.octets(&name)?;
+        all.windows(octets.len()).position(|window| window == octets).map(|at| (name, at))
+    });
+    hit.expect("it is in some file")
+}
+
 /// What happened to one message, as far as its sender was told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fate {
@@ -131,7 +143,7 @@ impl Ledger {
                         self.fate(number).delivered.insert(index);
                         Ok(())
                     }
-                    Err(error) => self.refused(number, error),
+                    Err(error) => self.refused(number, &error),
                 }
             }
             Step::Done { number } => {
@@ -141,15 +153,15 @@ impl Ledger {
                         self.fate(number).done = true;
                         Ok(())
                     }
-                    Err(error) => self.refused(number, error),
+                    Err(error) => self.refused(number, &error),
                 }
             }
         }
     }
 
-    fn refused(&mut self, number: u64, error: RecordError) -> Result<(), String> {
+    fn refused(&mut self, number: u64, error: &RecordError) -> Result<(), String> {
         let fate = self.fate(number);
-        if error == RecordError::Unknown {
+        if *error == RecordError::Unknown {
             assert!(!fate.committed || fate.done_asked, "message {number} is forgotten");
         }
         Err(error.to_string())
@@ -157,6 +169,15 @@ impl Ledger {
 
     fn fate(&mut self, number: u64) -> &mut Fate {
         self.fates.entry(number).or_default()
+    }
+
+    /// Stops the machine, starts it again, and looks whether every promise was kept.
+    pub(crate) fn crash(&mut self, disk: &Disk, survival: Survival) -> Disk {
+        let disk = disk.crash(survival);
+        let (spool, _) = open(&disk).expect("a crash never stops a start");
+        self.check(&spool);
+        block_on(spool.close());
+        disk
     }
 
     /// Looks whether a spool that was opened again keeps every promise, and takes over what it found.
@@ -177,7 +198,9 @@ impl Ledger {
                         assert!(fate.delivered_asked.contains(&index), "{number}: {index} is forgotten");
                         fate.delivered.insert(index);
                     }
-                    other => panic!("{other:?}"),
+                    Progress::Trying { .. } | Progress::Deferred { .. } | Progress::Held { .. } => {
+                        panic!("{number}: nobody noted {progress:?}")
+                    }
                 }
             }
             let (read, octets) = block_on(async {
