@@ -126,7 +126,8 @@ impl Unstuff {
             };
             let more = run.saturating_add(width.unwrap_or(0));
             if let Some(fits) = self.overlong(more, rules) {
-                at = at.saturating_add(fits);
+                // Never between CR and LF: what follows must still be seen to begin a line.
+                at = at.saturating_add(fits.min(run));
                 break Stop::Fault(Violation::BodyLineTooLong);
             }
             at = at.saturating_add(more);

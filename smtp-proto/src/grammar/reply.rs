@@ -144,7 +144,8 @@ impl Reply {
 
     /// The same reply with a word before its text.
     pub(crate) fn behind(mut self, word: &str) -> Self {
-        self.text = wire_safe(Cow::Owned(alloc::format!("{word} {}", self.text)));
+        let separator = if self.text.is_empty() { "" } else { " " };
+        self.text = wire_safe(Cow::Owned(alloc::format!("{word}{separator}{}", self.text)));
         self
     }
 
