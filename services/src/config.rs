@@ -57,6 +57,8 @@ pub struct Config {
     pub relay: Option<RelayHost>,
     /// Whether passwords are taken without TLS.
     pub plaintext_auth: bool,
+    /// Octets of the largest message that is taken.
+    pub message_size: u64,
     /// Connections at once, in all. Each costs a few kilobytes while it is idle, and a descriptor.
     pub connections: usize,
     /// Connections at once from one address (IPv6: from one /64). A household or an office behind one address needs
@@ -127,6 +129,10 @@ pub struct Options {
     /// Host that takes mail of our users for other domains; without it such mail is refused
     #[arg(long, value_name = "HOST:PORT", help_heading = "Mail")]
     pub relay: Option<RelayHost>,
+
+    /// Largest message that is taken, in octets [default: 52428800]
+    #[arg(long, value_name = "OCTETS", help_heading = "Mail")]
+    pub message_size: Option<u64>,
 
     /// Mail from other servers [default: 127.0.0.1:2525]
     #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
@@ -228,6 +234,7 @@ impl Options {
             user: below.user.into_iter().chain(self.user).collect(),
             users: self.users.or(below.users),
             relay: self.relay.or(below.relay),
+            message_size: self.message_size.or(below.message_size),
             smtp: self.smtp.or(below.smtp),
             submission: self.submission.or(below.submission),
             submissions: self.submissions.or(below.submissions),
@@ -283,6 +290,7 @@ impl Options {
             listeners,
             relay: self.relay,
             plaintext_auth: self.plaintext_auth.unwrap_or(false),
+            message_size: at_least_one(self.message_size, "message-size", 50 << 20)?,
             connections: at_least_one(self.connections, "connections", 12_000)?,
             connections_per_address: at_least_one(self.connections_per_address, "connections-per-address", 200)?,
             drain: Duration::from_secs(self.drain.unwrap_or(30)),
@@ -357,11 +365,9 @@ fn domain(given: String, key: &'static str) -> Result<String, ConfigError> {
     }
 }
 
-fn at_least_one(given: Option<usize>, key: &'static str, otherwise: usize) -> Result<usize, ConfigError> {
-    match given.unwrap_or(otherwise) {
-        0 => Err(ConfigError::Zero { key }),
-        number => Ok(number),
-    }
+fn at_least_one<N: Default + PartialEq>(given: Option<N>, key: &'static str, otherwise: N) -> Result<N, ConfigError> {
+    let number = given.unwrap_or(otherwise);
+    if number == N::default() { Err(ConfigError::Zero { key }) } else { Ok(number) }
 }
 
 #[cfg(test)]

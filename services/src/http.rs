@@ -188,6 +188,18 @@ pub const METRICS: &[Metric] = &[
     Metric::counter("posthaste_sessions_closed_total", "Sessions that ended, by service and why."),
     Metric::counter("posthaste_violations_total", "Faults of peers in the protocol, by service and violation."),
     Metric::counter("posthaste_logins_total", "Logins, by service and outcome."),
+    Metric::counter("posthaste_messages_accepted_total", "Messages taken into custody, by service."),
+    Metric::counter(
+        "posthaste_deliveries_total",
+        "Attempts to deliver, one for each recipient, by transport and outcome.",
+    ),
+    Metric::gauge("posthaste_queue_messages", "Messages in the queue."),
+    Metric::gauge("posthaste_queue_recipients", "Recipients in the queue, by state."),
+    Metric::counter("posthaste_held_total", "Recipients that were held for somebody to look at, by why."),
+    Metric::counter(
+        "posthaste_spool_errors_total",
+        "Times that the queue's spool did not take a fact and was asked again.",
+    ),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Mail out of the queue: into the mailboxes of a store here, or to another server.
 
 mod local;
+mod measure;
 mod relay;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::convert;
 use crate::net::tls;
+
+pub use measure::measure;
 
 /// The transport of a server that has mailboxes of its own, and at most one way to everybody else's.
 #[derive(Debug)]

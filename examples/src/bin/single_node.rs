@@ -1,2 +1,261 @@
-//! A whole mail server in one process.
-fn main() {}
+//! A whole mail server in one process: SMTP, IMAP and POP3 over one queue and a Maildir for each user.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use examples::{DataFolder, Doors, Failure, Signals, Tls, Welcome, arguments, descriptors, log_to_stderr};
+use mailqueue::files::RealFiles;
+use mailqueue::{LogConfig, LogSpool, Queue, QueueConfig};
+use mailstore::memory::MemoryStore;
+use services::config::{Certificate, Config, Options};
+use services::directory::{Accounts, LoginLimits, UsersFile, UsersOptions, random_password};
+use services::http::{self, Health, Numbers, Stage};
+use services::net::{ConnectionLimits, Drain, DrainHandle, Endpoint, tls};
+use services::outbound::{Outbound, TokioClock, measure};
+use services::pop3::{Pop3, Pop3Options};
+use services::routes::Routing;
+use services::smtp::{Lmtp, Mx, SmtpOptions, Submission};
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+/// A whole mail server in one process. Without any option it listens on this machine only, keeps everything in
+/// ./posthaste-data, and begins with two users, alice@example.org and bob@example.org.
+#[derive(Parser)]
+#[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 120)]
+struct Arguments {
+    /// TOML file with any of the options below, by the same names; the command line wins
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+const PROGRAM: &str = "single-node";
+
+const AFTER_HELP: &str = "\
+Examples:
+  single-node
+  single-node --user carol@example.org:SECRET
+  single-node --domain example.net --smtp :25 --submissions :465 --imaps :993 --data /srv/mail
+  single-node --config mail.toml --log debug
+
+mail.toml:
+  domain = [\"example.net\", \"example.com\"]
+  imaps = \":993\"
+  pop3 = \"off\"
+  relay = \"smtp.example.com:25\"
+
+SIGTERM and Ctrl-C let open sessions end first; SIGHUP reads the users' file again.";
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{PROGRAM}: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start() -> Result<(), Failure> {
+    let Some(Arguments { config, options }) = arguments()? else { return Ok(()) };
+    let file = config.map(|path| Options::read(&path)).transpose()?.unwrap_or_default();
+    let config = options.over(file).resolve()?;
+    log_to_stderr(&config.log)?;
+    let folder = DataFolder::take(&config.data)?;
+    if descriptors() < config.connections as u64 {
+        tracing::warn!(
+            "the system allows fewer descriptors than connections; raise them with ulimit -n, or set --connections"
+        );
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&config, &folder))
+}
+
+async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
+    let numbers = Numbers::install()?;
+    let users = Arc::new(UsersFile::open_or_create(&config.users, UsersOptions::default())?);
+    let domains = domains(config, &users);
+    let host = config.host.clone().or_else(|| domains.first().cloned()).unwrap_or_default();
+
+    // Every address is taken before anything is made that is told only once.
+    let (sessions, drain) = Drain::new();
+    let limits = ConnectionLimits::new(config.connections, config.connections_per_address);
+    let mut doors = Doors::new(certificate(config, &host, &domains)?, limits, drain);
+    let smtp = doors.open("smtp", &config.listeners.smtp, Tls::WhenAsked)?;
+    let submission = doors.open("submission", &config.listeners.submission, Tls::WhenAsked)?;
+    let submissions = doors.open("submissions", &config.listeners.submissions, Tls::AtOnce)?;
+    let lmtp = doors.open("lmtp", &config.listeners.lmtp, Tls::Never)?;
+    let pop3 = doors.open("pop3", &config.listeners.pop3, Tls::WhenAsked)?;
+    let pop3s = doors.open("pop3s", &config.listeners.pop3s, Tls::AtOnce)?;
+    let http = doors.open_http(config.listeners.http).await?;
+    let mut signals = Signals::take()?;
+
+    let store = Arc::new(MemoryStore::new());
+    let queue = open_queue(folder).await?;
+    let created = add_users(config, &users, &domains)?;
+    let relay = config.relay.as_ref().map(ToString::to_string);
+    let routing = Arc::new(Routing::new(domains, relay, &users.accounts())?);
+    let accounts = Accounts::new(Arc::clone(&users), LoginLimits::default());
+
+    let named = |error| Failure::with_remedy(error, "give the server another name with --host");
+    let (routes, who) = (|| Arc::clone(&routing), || accounts.clone());
+    let options = smtp_options(config, &host);
+    doors.serve([smtp], Mx::new(queue.clone(), routes(), who(), &options).map_err(named)?);
+    let service = Submission::new(queue.clone(), routes(), who(), &options).map_err(named)?;
+    doors.serve([submission, submissions], service);
+    let options = SmtpOptions { start_tls: smtp_proto::StartTls::Off, ..options };
+    doors.serve([lmtp], Lmtp::new(Arc::clone(&store), routes(), who(), &options).map_err(named)?);
+    doors.serve([pop3, pop3s], Pop3::new(Arc::clone(&store), who(), pop3_options(config, &host)));
+    let outbound = Outbound::new(store, &host).map_err(named)?;
+    let deliveries = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.run(outbound).await }
+    });
+
+    let health = Health::starting();
+    let (observers, observed) = Drain::new();
+    let sampled = queue.clone();
+    let numbers = numbers.sampling(move || measure(&sampled.counters()));
+    let operators = http.map(|http| tokio::spawn(http::serve(http, health.clone(), Arc::new(numbers), observed)));
+
+    let doors = doors.opened();
+    welcome(config, host, doors, &users, created);
+    health.enter(Stage::Ready);
+    signals.stop(|| reload(&users, &routing)).await;
+    health.enter(Stage::Draining);
+    tracing::info!("stopping; open sessions may end first, another signal stops at once");
+    tokio::select! {
+        () = wind_down(config.drain, sessions, &queue, deliveries) => {}
+        () = signals.stop(|| ()) => std::process::exit(1),
+    }
+    observers.stop();
+    if let Some(operators) = operators {
+        let _ = operators.await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+type Spooled = Queue<LogSpool>;
+
+/// Lets sessions end, then deliveries under way, then the spool's last writes.
+async fn wind_down(at_most: Duration, mut sessions: DrainHandle, queue: &Spooled, deliveries: JoinHandle<()>) {
+    sessions.stop();
+    if !sessions.drained(at_most).await {
+        tracing::warn!("some sessions did not end in time and are cut off");
+    }
+    queue.drain();
+    if deliveries.await.is_err() {
+        tracing::error!("deliveries ended before their time; they go on at the next start");
+    }
+    queue.close().await;
+}
+
+fn reload(users: &UsersFile, routing: &Routing) {
+    let reloaded = users.reload().map_err(Failure::from);
+    match reloaded.and_then(|()| routing.rebuild(&users.accounts()).map_err(Failure::from)) {
+        Ok(()) => tracing::info!(users = users.len(), "users read again"),
+        Err(failure) => tracing::error!("users stay as they were: {failure}"),
+    }
+}
+
+/// The domains given, or else those of the users, or else one for trying things out.
+fn domains(config: &Config, users: &UsersFile) -> Vec<String> {
+    if !config.domains.is_empty() {
+        return config.domains.clone();
+    }
+    let accounts = users.accounts();
+    let known = accounts.iter().chain(config.new_users.iter().map(|user| &user.account));
+    let mut domains: Vec<_> = known.map(|account| account.domain().to_owned()).collect();
+    domains.sort();
+    domains.dedup();
+    if domains.is_empty() { vec!["example.org".to_owned()] } else { domains }
+}
+
+/// Adds and updates the users given; where there are none at all, makes two and tells their passwords.
+fn add_users(
+    config: &Config,
+    users: &UsersFile,
+    domains: &[String],
+) -> Result<Vec<(String, Zeroizing<String>)>, Failure> {
+    for user in &config.new_users {
+        users.set_password(user.account.address(), user.password.as_bytes())?;
+    }
+    let mut created = Vec::new();
+    if let (true, Some(domain)) = (users.is_empty(), domains.first()) {
+        for name in ["alice", "bob"] {
+            let (address, password) = (format!("{name}@{domain}"), random_password()?);
+            users.set_password(&address, password.as_bytes())?;
+            created.push((address, password));
+        }
+    }
+    Ok(created)
+}
+
+fn certificate(config: &Config, host: &str, domains: &[String]) -> Result<Arc<rustls::ServerConfig>, Failure> {
+    let (certificate, key) = match &config.certificate {
+        Certificate::Given { certificate, key } => (certificate, key),
+        Certificate::SelfSigned { certificate, key } => {
+            let names = ["localhost", "127.0.0.1", "::1", host].into_iter().chain(domains.iter().map(String::as_str));
+            // A certificate holds names in ASCII only.
+            let names: Vec<_> = names.filter(|name| name.is_ascii()).map(str::to_owned).collect();
+            let made = tls::ensure_self_signed(certificate, key, &names);
+            made.map_err(|error| {
+                Failure::with_remedy(error, "let this user write there, or give --certificate and --key")
+            })?;
+            (certificate, key)
+        }
+    };
+    let remedy = "give a chain and its key with --certificate and --key, or remove both files to have them made anew";
+    tls::server_config(certificate, key).map_err(|error| Failure::with_remedy(error, remedy))
+}
+
+async fn open_queue(folder: &DataFolder) -> Result<Spooled, Failure> {
+    let path = folder.join("queue");
+    let remedy = || format!("the queue is kept in {}; let this user write there", path.display());
+    let files = RealFiles::new(&path).map_err(|error| Failure::with_remedy(error, remedy()))?;
+    let (spool, report) =
+        LogSpool::open(files, LogConfig::default()).map_err(|error| Failure::with_remedy(error, remedy()))?;
+    tracing::debug!(?report, "queue opened");
+    Ok(Queue::open(spool, QueueConfig::default(), Arc::new(TokioClock::new())).await?)
+}
+
+fn smtp_options(config: &Config, host: &str) -> SmtpOptions {
+    use smtp_proto::{PlaintextLogin, StartTls};
+    let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
+    SmtpOptions {
+        host: host.to_owned(),
+        start_tls: StartTls::Offered,
+        plaintext_login,
+        message_size: config.message_size,
+    }
+}
+
+fn pop3_options(config: &Config, host: &str) -> Pop3Options {
+    use pop3_proto::{PlaintextLogin, Stls};
+    let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
+    Pop3Options { host: host.to_owned(), stls: Stls::Offered, plaintext_login }
+}
+
+fn welcome(
+    config: &Config,
+    host: String,
+    doors: Vec<(&'static str, Endpoint)>,
+    users: &UsersFile,
+    created: Vec<(String, Zeroizing<String>)>,
+) {
+    let certificate = match &config.certificate {
+        Certificate::SelfSigned { certificate, .. } => Some(certificate.clone()),
+        Certificate::Given { .. } => None,
+    };
+    let users = users.accounts().iter().take(2).map(ToString::to_string).collect();
+    let program = std::env::args().next().unwrap_or_else(|| PROGRAM.to_owned());
+    let welcome = Welcome { program, data: config.data.clone(), certificate, host, doors, users, created };
+    // Whoever closed standard output does not want to read it.
+    let _ = write!(std::io::stdout(), "{welcome}");
+}

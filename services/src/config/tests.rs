@@ -19,7 +19,7 @@ fn line<const N: usize>(settings: [(&str, &str); N]) -> Result<Options, clap::Er
 }
 
 /// Every option with two values that it takes.
-const ALL: [(&str, &str, &str); 22] = [
+const ALL: [(&str, &str, &str); 23] = [
     ("data", "/srv/mail", "/srv/other"),
     ("domain", "example.net", "example.com"),
     ("user", "alice@example.net:secret", "bob@example.net:other"),
@@ -38,6 +38,7 @@ const ALL: [(&str, &str, &str); 22] = [
     ("certificate", "/etc/cert.pem", "/etc/c"),
     ("key", "/etc/key.pem", "/etc/k"),
     ("host", "mail.example.net", "mx.example.net"),
+    ("message-size", "1000000", "2000000"),
     ("connections", "100", "200"),
     ("connections-per-address", "10", "20"),
     ("drain", "5", "6"),
@@ -128,6 +129,7 @@ fn the_help_tells_the_defaults() {
     told("http", &listeners.http.unwrap().to_string());
     told("lmtp", &listeners.lmtp.to_string().replace(config.data.to_str().unwrap(), "DATA"));
     told("data", config.data.to_str().unwrap());
+    told("message-size", &config.message_size.to_string());
     told("connections", &config.connections.to_string());
     told("connections-per-address", &config.connections_per_address.to_string());
     told("drain", &config.drain.as_secs().to_string());
@@ -184,6 +186,7 @@ fn what_cannot_be_meant_is_refused_with_a_remedy() {
         ("certificate = \"c\"", "give both"),
         ("key = \"c\"", "give both"),
         ("http = \"/run/http\"", "IP:PORT"),
+        ("message-size = 0", "at least 1"),
         ("connections = 0", "at least 1"),
         ("connections-per-address = 0", "at least 1"),
     ] {

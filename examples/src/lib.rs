@@ -1,0 +1,13 @@
+//! What the example servers share: how they start, stop and say what went wrong.
+
+mod doors;
+mod folder;
+mod startup;
+mod stop;
+mod welcome;
+
+pub use doors::{Doors, Tls};
+pub use folder::DataFolder;
+pub use startup::{Failure, arguments, descriptors, log_to_stderr};
+pub use stop::Signals;
+pub use welcome::Welcome;
