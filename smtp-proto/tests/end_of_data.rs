@@ -1,4 +1,12 @@
 //! Where a message ends: every combination of the octets that matter, at every split.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may fail"
+)]
 
 mod common;
 

@@ -1,4 +1,12 @@
 //! What is written is what was parsed, for all that the grammar knows.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may fail"
+)]
 
 use bytes::BytesMut;
 use proptest::prelude::*;

@@ -14,6 +14,14 @@
 //! | `close Quit` | the session is over, for this reason |
 //!
 //! Each is run twice: as it stands, and octet by octet. The application is that of `common`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may fail"
+)]
 
 mod common;
 

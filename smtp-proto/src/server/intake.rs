@@ -53,7 +53,11 @@ impl Intake {
 
     /// Takes what stands in `input` as far as one piece.
     pub(super) fn take(&mut self, input: &mut BytesMut, config: &ServerConfig) -> Piece {
+        let flood = config.limits.message.saturating_mul(u64::from(config.limits.oversize_factor));
         loop {
+            if self.size > flood {
+                return Piece::Flood;
+            }
             let rules = match self.fate {
                 Fate::Wanted | Fate::Unwanted => {
                     Rules { line_ends: config.line_ends, nul: config.nul, longest_line: config.limits.body_line }
@@ -65,10 +69,6 @@ impl Intake {
             let content = input.split_to(content).freeze();
             input.advance(spent);
             let chunk = self.count(content, config);
-            let flood = config.limits.message.saturating_mul(u64::from(config.limits.oversize_factor));
-            if self.size > flood {
-                return Piece::Flood;
-            }
             match (stop, self.fate) {
                 (Stop::End, Fate::Refused(violation)) => return Piece::Refused(violation),
                 (Stop::End, Fate::Wanted | Fate::Unwanted) => {
