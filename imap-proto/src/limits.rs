@@ -21,7 +21,8 @@ pub struct Limits {
     pub tag: usize,
     /// Octets of a mailbox name in UTF-8.
     pub mailbox_name: usize,
-    /// Protocol violations that are answered; the next one closes.
+    /// Protocol violations that are answered; the next one closes. After login, those since the last command that went well:
+    /// sessions live for days.
     pub violations: u32,
     /// Refused logins that are answered; the next one closes. Few, since each is a guess.
     pub failed_logins: u32,

@@ -82,8 +82,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(selected: Selected) -> Self {
-        let Selected { uids, mut recent, access, .. } = selected;
-        recent.intersect(&uids);
+        let Selected { uids, recent, access, .. } = selected;
         let told_recent = recent.len();
         let none = UidSet::new();
         Self {

@@ -216,7 +216,8 @@ impl ServerSession {
             Access::ReadWrite => selected.access,
         };
         let Asked { tag, command, .. } = self.take_asked()?;
-        let selected = Selected { access, ..selected };
+        let mut selected = Selected { access, ..selected };
+        selected.recent.intersect(&selected.uids);
         selected.write(out);
         let code = match access {
             Access::ReadWrite => Code::ReadWrite,

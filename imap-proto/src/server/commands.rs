@@ -247,7 +247,15 @@ impl ServerSession {
             Addressing::Sequence => view.by_number(set)?,
             Addressing::Uid => view.by_uid(set),
         };
-        let missing = if view.without_gone(&mut uids) { Missing::Some } else { Missing::None };
+        let missing = match by {
+            Addressing::Sequence if view.without_gone(&mut uids) => Missing::Some,
+            Addressing::Sequence => Missing::None,
+            // A UID that does not exist is no error (RFC 3501 §6.4.8).
+            Addressing::Uid => {
+                view.without_gone(&mut uids);
+                Missing::None
+            }
+        };
         Ok((uids, missing))
     }
 

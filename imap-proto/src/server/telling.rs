@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use super::{Ending, Last, ServerSession, Stage, Tag, Taken, Then, Turn, What};
 use crate::view::{Expunges, View};
 use crate::write::{is_one_item, text};
-use crate::{Addressing, BodyItem, BodyStructure, DateTime, Detail, Envelope, Event, Flags, Misuse, Reply};
+use crate::{Addressing, BodyItem, BodyStructure, DateTime, Detail, Envelope, Event, Flags, Misuse, Outcome, Reply};
 
 /// How far an answer of FETCH has come.
 #[derive(Debug)]
@@ -265,7 +265,15 @@ impl ServerSession {
                 return;
             }
         }
-        reply.write(&tag, out);
+        self.give(&tag, &reply, now, out);
+    }
+
+    /// Gives a command's tagged reply. A client that does something right has not lost its way: its errors are forgotten.
+    fn give(&mut self, tag: &str, reply: &Reply, now: Duration, out: &mut BytesMut) {
+        reply.write(tag, out);
+        if reply.outcome() == Outcome::Ok && !matches!(self.stage, Stage::NotAuthenticated) {
+            self.violations = 0;
+        }
         self.answered(Turn::Command, now, out);
     }
 
@@ -277,8 +285,7 @@ impl ServerSession {
             Stage::Selected(view) if view.has_touched() => self.ask_to_tell(&tag, by, Then::End(reply), now),
             Stage::Selected(_) | Stage::NotAuthenticated | Stage::Authenticated => {
                 self.asked_at = now;
-                reply.write(&tag, out);
-                self.answered(Turn::Command, now, out);
+                self.give(&tag, &reply, now, out);
                 Taken::Silently
             }
         }
@@ -294,10 +301,7 @@ impl ServerSession {
     /// All flags that were asked for are told.
     pub(super) fn told(&mut self, tag: &str, then: Then, now: Duration, out: &mut BytesMut) {
         match then {
-            Then::End(reply) => {
-                reply.write(tag, out);
-                self.answered(Turn::Command, now, out);
-            }
+            Then::End(reply) => self.give(tag, &reply, now, out),
             Then::Idle(idling) => {
                 // Idling has a deadline in all, which telling does not move.
                 let deadline = self.deadline;
