@@ -6,8 +6,8 @@ mod common;
 use std::io::ErrorKind;
 
 use common::{Ledger, Step, open};
-use mailqueue::Spool;
 use mailqueue::testing::{Disk, Fault, Survival, block_on};
+use mailqueue::{CommitError, Draft, Spool};
 use proptest::prelude::*;
 
 /// A little of everything, over several segments.
@@ -63,7 +63,7 @@ fn a_crash_at_any_call_loses_nothing() {
 
 #[test]
 fn a_crash_while_recovering_loses_nothing() {
-    for survival in SURVIVALS {
+    for survival in SURVIVALS.into_iter().chain((3..16).map(Survival::Some)) {
         let mut call = 0;
         loop {
             call += 1;
@@ -128,6 +128,47 @@ fn a_dead_disk_refuses_mail_and_loses_none() {
         disk.repair();
         ledger.crash(&disk, Survival::Nothing);
     }
+}
+
+/// Lets the sync of a commit fail: the call behind the look at the disk's room and the write.
+fn refuse_a_commit(disk: &Disk, ledger: &mut Ledger, spool: &impl Spool) {
+    let syncs = disk.syncs();
+    disk.fault_at(3, Fault::Once(ErrorKind::Other));
+    assert!(ledger.ask(spool, Step::Commit { number: 100, size: 50 }).is_err());
+    assert!(disk.fault_happened() && disk.syncs() == syncs);
+    disk.repair();
+}
+
+#[test]
+fn a_refused_message_does_not_come_back_once_the_log_went_on() {
+    let (disk, mut ledger) = (Disk::new(), Ledger::default());
+    let (spool, _) = open(&disk).unwrap();
+    ledger.ask(&spool, Step::Commit { number: 1, size: 50 }).unwrap();
+    refuse_a_commit(&disk, &mut ledger, &spool);
+    ledger.ask(&spool, Step::Commit { number: 2, size: 50 }).unwrap();
+    block_on(spool.close());
+    // All that was written is there, the refused message too.
+    let mut disk = disk.crash(Survival::All);
+    for _ in 0..3 {
+        let (spool, report) = open(&disk).unwrap();
+        assert_eq!(report.damage, []);
+        assert_eq!(report.messages, 2, "the refused one came back");
+        block_on(spool.close());
+        disk = ledger.crash(&disk, Survival::All);
+    }
+}
+
+#[test]
+fn a_message_that_was_arriving_when_a_sync_failed_is_refused() {
+    let (disk, mut ledger) = (Disk::new(), Ledger::default());
+    let (spool, _) = open(&disk).unwrap();
+    ledger.ask(&spool, Step::Commit { number: 1, size: 50 }).unwrap();
+    let mut draft = block_on(spool.begin(common::id(2), 0)).unwrap();
+    block_on(draft.write(&common::body(2, 1500))).unwrap();
+    refuse_a_commit(&disk, &mut ledger, &spool);
+    let error = block_on(draft.commit(&common::envelope(2))).unwrap_err();
+    assert_eq!(error, CommitError::Failed(ErrorKind::Other), "a part of it is lost, though it reads well");
+    ledger.crash(&disk, Survival::Nothing);
 }
 
 fn steps() -> impl Strategy<Value = Vec<(u8, u8, u16)>> {

@@ -4,7 +4,7 @@
 //! sync that failed has lost what it should have written: the octets still read well, and no later sync saves them. Names
 //! that were not synced may be missing or still be there, each for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -74,9 +74,11 @@ struct Contents {
     /// As they are on the platter.
     durable: Vec<u8>,
     /// Sectors that were written since the last sync.
-    dirty: std::collections::BTreeSet<usize>,
+    dirty: BTreeSet<usize>,
     /// Sectors that a failed sync lost: no sync writes them any more, unless they are written again.
-    lost: std::collections::BTreeSet<usize>,
+    lost: BTreeSet<usize>,
+    /// Sectors that cannot be read.
+    unreadable: BTreeSet<usize>,
 }
 
 impl Default for Disk {
@@ -163,6 +165,13 @@ impl Disk {
             let mut contents = lock(&node);
             change(&mut contents.current);
             contents.durable = contents.current.clone();
+        }
+    }
+
+    /// Makes the sector around an octet of a file unreadable.
+    pub fn scratch(&self, name: &str, at: usize) {
+        if let Some(node) = self.state().names.get(name) {
+            lock(node).unreadable.insert(at / SECTOR);
         }
     }
 
@@ -404,6 +413,10 @@ impl File for DiskFile {
         self.disk.plain_call()?;
         let contents = lock(&self.node);
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let sectors = start / SECTOR..(start + octets.len()).div_ceil(SECTOR);
+        if contents.unreadable.range(sectors).next().is_some() {
+            return Err(io::ErrorKind::Other.into());
+        }
         let source = contents.current.get(start..).and_then(|rest| rest.get(..octets.len()));
         octets.copy_from_slice(source.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
