@@ -227,3 +227,78 @@ impl Stuff {
         if returns == lines.saturating_add(held_now) { Ok(()) } else { Err(Misuse::BareLineEnd) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use bytes::Buf as _;
+
+    use super::*;
+
+    fn stuffed(pieces: &[&[u8]]) -> Result<Vec<u8>, Misuse> {
+        let (mut stuff, mut out) = (Stuff::new(), BytesMut::new());
+        for piece in pieces {
+            stuff.write(piece, &mut out)?;
+        }
+        stuff.finish(&mut out)?;
+        Ok(out.to_vec())
+    }
+
+    fn unstuffed(wire: &[u8]) -> Vec<u8> {
+        let (mut unstuff, mut input, mut message) = (Unstuff::new(), BytesMut::from(wire), vec![]);
+        loop {
+            let Scanned { content, spent, stop } = unstuff.scan(&mut input, Rules::NONE);
+            message.extend_from_slice(&input.split_to(content));
+            input.advance(spent);
+            match stop {
+                Stop::End if input.is_empty() => return message,
+                Stop::End | Stop::Fault(_) => panic!("{wire:?}"),
+                Stop::More => {}
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_stuffed_is_unstuffed_and_what_cannot_be_is_refused() {
+        let alphabet = b".\r\nx";
+        for length in 0..=6_u32 {
+            for n in 0..alphabet.len().pow(length) {
+                let text: Vec<u8> = (0..length).map(|i| alphabet[n / alphabet.len().pow(i) % alphabet.len()]).collect();
+                let whole = stuffed(&[&text]);
+                for cut in 0..=text.len() {
+                    let (a, b) = text.split_at(cut);
+                    assert_eq!(stuffed(&[a, b]), whole, "{text:?} cut at {cut}");
+                }
+                let octets: Vec<&[u8]> = text.chunks(1).collect();
+                assert_eq!(stuffed(&octets), whole, "{text:?}");
+                let without_line_ends: Vec<u8> = {
+                    let mut rest = text.clone();
+                    while let Some(at) = memchr::memmem::find(&rest, b"\r\n") {
+                        rest.splice(at..at + 2, *b"__");
+                    }
+                    rest
+                };
+                let bare = without_line_ends.iter().any(|octet| matches!(octet, b'\r' | b'\n'));
+                match whole {
+                    Err(misuse) => assert!(bare && misuse == Misuse::BareLineEnd, "{text:?}"),
+                    Ok(wire) => {
+                        assert!(!bare, "{text:?}");
+                        let missing = if text.is_empty() || text.ends_with(b"\r\n") { &b""[..] } else { b"\r\n" };
+                        assert_eq!(unstuffed(&wire), [&text, missing].concat(), "{text:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_piece_leaves_nothing_behind() {
+        let (mut stuff, mut out) = (Stuff::new(), BytesMut::new());
+        assert_eq!(stuff.write(b"good\r\nbad\nend", &mut out), Err(Misuse::BareLineEnd));
+        assert_eq!(out, "");
+        stuff.write(b".good\r\n", &mut out).unwrap();
+        assert_eq!(out, "..good\r\n");
+    }
+}

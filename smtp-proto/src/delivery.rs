@@ -10,8 +10,8 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 
-use self::dialogue::Stage;
-pub use self::outcome::{At, Outcome, Report, Said, SaidBy, Trouble};
+use self::dialogue::Phase;
+pub use self::outcome::{Outcome, Report, Said, SaidBy, Stage, Trouble};
 use crate::{ClientConfig, ClientSession, Close, Deadline, Link, Mail, Misuse, Rcpt, Reply, ShutDown, Step, Switched};
 
 /// The delivery of one message to one server: a procedure without I/O.
@@ -67,7 +67,7 @@ pub struct Delivery {
     config: Arc<ClientConfig>,
     envelope: Envelope,
     policy: Policy,
-    stage: Stage,
+    phase: Phase,
     /// One for each recipient; `None` where nothing is decided.
     outcomes: Vec<Option<Outcome>>,
     /// How many are not decided.
@@ -144,7 +144,7 @@ impl Delivery {
             config,
             envelope,
             policy,
-            stage: Stage::Greeting,
+            phase: Phase::Greeting,
             open: outcomes.len(),
             outcomes,
             farewell: None,
@@ -156,7 +156,7 @@ impl Delivery {
     pub fn next_event(&mut self, now: Duration, input: &mut BytesMut, out: &mut BytesMut) -> Step<DeliveryEvent> {
         loop {
             self.say(now, out);
-            if let Stage::Finished = self.stage {
+            if let Phase::Finished = self.phase {
                 return Step::Event(self.conclude(now, out));
             }
             match self.session.next_event(now, input, out) {
@@ -168,7 +168,7 @@ impl Delivery {
                 Step::NeedInput => return Step::NeedInput,
                 Step::YourTurn => return Step::YourTurn,
                 Step::Switch(layer) => return Step::Switch(layer),
-                Step::Close(why) if matches!(self.stage, Stage::Told) => return Step::Close(why),
+                Step::Close(why) if matches!(self.phase, Phase::Told) => return Step::Close(why),
                 Step::Close(why) => self.lost(why),
             }
         }
@@ -200,8 +200,8 @@ impl Delivery {
     /// [`handle_eof`](Self::handle_eof).
     pub fn switched(&mut self, to: Switched, now: Duration) {
         self.session.switched(to, now);
-        if matches!(self.stage, Stage::StartTls) && self.session.is_under_tls() {
-            self.stage = Stage::Present;
+        if matches!(self.phase, Phase::StartTls) && self.session.is_under_tls() {
+            self.phase = Phase::Present;
         }
     }
 
@@ -246,17 +246,17 @@ impl Delivery {
     /// [`Misuse::NotNow`] where the message was not asked for; [`Misuse::BareLineEnd`] where it ends with a CR.
     pub fn end_body(&mut self, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
         self.session.end_body(now, out)?;
-        self.stage = Stage::Verdict;
+        self.phase = Phase::Verdict;
         Ok(())
     }
 
     /// The session ended before everything was decided.
     fn lost(&mut self, why: Close) {
-        let in_tls = matches!(self.stage, Stage::StartTls);
+        let in_tls = matches!(self.phase, Phase::StartTls);
         self.trouble.get_or_insert(if in_tls { Trouble::Tls } else { Trouble::Lost(why) });
         let said = match self.farewell.take() {
-            Some(reply) => Said { by: SaidBy::Server, at: self.stage.at(), reply },
-            None => Said { by: SaidBy::Us, at: self.stage.at(), reply: outcome::lost(why) },
+            Some(reply) => Said { by: SaidBy::Server, stage: self.stage(), reply },
+            None => Said { by: SaidBy::Us, stage: self.stage(), reply: outcome::lost(why) },
         };
         self.finish(&Outcome::Deferred(said));
     }

@@ -20,7 +20,9 @@ pub use client::{ClientEvent, ClientSession, SendError, Ticket};
 pub use config::{
     ClientConfig, EarlyTalk, LineEnds, Nul, PlaintextLogin, Protocol, Senders, ServerConfig, SmtpUtf8, StartTls, Vrfy,
 };
-pub use delivery::{At, Delivery, DeliveryEvent, Envelope, Outcome, Policy, Report, Said, SaidBy, TlsPolicy, Trouble};
+pub use delivery::{
+    Delivery, DeliveryEvent, Envelope, Outcome, Policy, Report, Said, SaidBy, Stage, TlsPolicy, Trouble,
+};
 pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
 pub use grammar::{
     BodyType, Capabilities, Class, Command, Domain, Enhanced, Expected, ForwardPath, Host, MailParameters, Mailbox,

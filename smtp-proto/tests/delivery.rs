@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use smtp_proto::{
-    At, BodyType, ClientConfig, Close, Delivery, DeliveryEvent, Domain, Envelope, ForwardPath, Layer, Link, Mail,
-    MailParameters, Misuse, Outcome, Policy, Protocol, Rcpt, Report, ReversePath, SaidBy, ShutDown, Step, Switched,
-    TlsInfo, TlsPolicy, Trouble, Violation, Waiting,
+    BodyType, ClientConfig, Close, Delivery, DeliveryEvent, Domain, Envelope, ForwardPath, Layer, Link, Mail,
+    MailParameters, Misuse, Outcome, Policy, Protocol, Rcpt, Report, ReversePath, SaidBy, ShutDown, Stage, Step,
+    Switched, TlsInfo, TlsPolicy, Trouble, Violation, Waiting,
 };
 
 const MESSAGE: &[u8] = b"Subject: hi\r\n\r\n.dot\r\n";
@@ -102,7 +102,7 @@ impl Client {
                 Outcome::Failed(_) => "failed",
             };
             let said = outcome.said();
-            format!("{word} {:?} {} {}\n", said.by, said.at.as_str(), said.reply)
+            format!("{word} {:?} {} {}\n", said.by, said.stage.as_str(), said.reply)
         };
         let trouble = report.trouble.map_or(String::new(), |trouble| format!("{trouble:?}\n"));
         report.outcomes.iter().map(line).collect::<String>() + &trouble
@@ -449,7 +449,7 @@ fn a_shutdown_waits_for_the_verdict_and_begins_nothing_new() {
     }
     client.delivery.shut_down(ShutDown::Stopping, client.now, &mut client.out);
     assert_eq!(client.hear("250 ok"), "QUIT\r\n");
-    assert_eq!(client.told(), "deferred Us rcpt 451 4.3.2 the session was ended\nLost(ShutDown(Stopping))\n");
+    assert_eq!(client.told(), "deferred Us data 451 4.3.2 the session was ended\nLost(ShutDown(Stopping))\n");
 }
 
 #[test]
@@ -461,7 +461,7 @@ fn replies_that_are_kept_are_cut() {
     assert_eq!(client.report, None, "the last line is to come");
     client.hear("550 end");
     let report = client.report.clone().unwrap();
-    assert_eq!(report.outcomes[0].said().at, At::Mail);
+    assert_eq!(report.outcomes[0].said().stage, Stage::Mail);
     assert_eq!(report.outcomes[0].said().by, SaidBy::Server);
     assert_eq!(report.outcomes[0].said().reply.lines().map(|line| line.len() + 1).sum::<usize>(), 1025);
     assert_eq!(report.trouble, None::<Trouble>);

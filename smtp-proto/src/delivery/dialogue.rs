@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::BytesMut;
 
 use super::outcome::{NO_EIGHT_BIT, NO_TLS, NO_UTF8, TOO_BIG};
-use super::{At, Delivery, DeliveryEvent, Envelope, Outcome, Report, Said, SaidBy, TlsPolicy, Trouble};
+use super::{Delivery, DeliveryEvent, Envelope, Outcome, Report, Said, SaidBy, Stage, TlsPolicy, Trouble};
 use crate::{
     BodyType, Capabilities, Class, ClientEvent, Command, HelloVerb, MailParameters, Protocol, Reply, ReplyCode,
     SizeLimit,
@@ -14,7 +14,7 @@ use crate::{
 
 /// How far the dialogue is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Stage {
+pub(super) enum Phase {
     /// The server is to greet.
     Greeting,
     /// We are to present ourselves.
@@ -44,40 +44,26 @@ pub(super) struct Sending {
     answered: usize,
 }
 
-impl Stage {
-    pub(super) const fn at(self) -> At {
-        match self {
-            Self::Greeting => At::Greeting,
-            Self::Present | Self::Hello(_) => At::Hello,
-            Self::StartTls => At::StartTls,
-            Self::Sending(Sending { answered: 0, .. }) => At::Mail,
-            Self::Sending(_) => At::Rcpt,
-            Self::Body | Self::LoneDot => At::Data,
-            Self::Verdict | Self::Finished | Self::Told => At::Verdict,
-        }
-    }
-}
-
 impl Delivery {
     /// Says what can be said without hearing more.
     pub(super) fn say(&mut self, now: Duration, out: &mut BytesMut) {
-        match self.stage {
-            Stage::Present => {
+        match self.phase {
+            Phase::Present => {
                 let verb = match self.config.protocol {
                     Protocol::Smtp => HelloVerb::Ehlo,
                     Protocol::Lmtp => HelloVerb::Lhlo,
                 };
                 self.present(verb, now, out);
             }
-            Stage::Sending(sending) => self.send_envelope(sending, now, out),
-            Stage::Greeting
-            | Stage::Hello(_)
-            | Stage::StartTls
-            | Stage::Body
-            | Stage::Verdict
-            | Stage::LoneDot
-            | Stage::Finished
-            | Stage::Told => {}
+            Phase::Sending(sending) => self.send_envelope(sending, now, out),
+            Phase::Greeting
+            | Phase::Hello(_)
+            | Phase::StartTls
+            | Phase::Body
+            | Phase::Verdict
+            | Phase::LoneDot
+            | Phase::Finished
+            | Phase::Told => {}
         }
     }
 
@@ -89,15 +75,15 @@ impl Delivery {
             self.farewell = Some(self.kept(reply));
             return None;
         }
-        match self.stage {
-            Stage::Greeting if reply.class() == Class::Success => self.stage = Stage::Present,
-            Stage::Greeting => self.give_up(Trouble::Greeting, reply),
-            Stage::Hello(verb) => self.presented(verb, reply, now, out),
-            Stage::StartTls => self.tls_reply(reply),
-            Stage::Sending(sending) => return self.envelope_reply(sending, reply, now, out),
-            Stage::Verdict => self.verdict(reply),
-            Stage::LoneDot if !self.session.owes_reply() => self.stage = Stage::Finished,
-            Stage::LoneDot | Stage::Present | Stage::Body | Stage::Finished | Stage::Told => {}
+        match self.phase {
+            Phase::Greeting if reply.class() == Class::Success => self.phase = Phase::Present,
+            Phase::Greeting => self.give_up(Trouble::Greeting, reply),
+            Phase::Hello(verb) => self.presented(verb, reply, now, out),
+            Phase::StartTls => self.tls_reply(reply),
+            Phase::Sending(sending) => return self.envelope_reply(sending, reply, now, out),
+            Phase::Verdict => self.verdict(reply),
+            Phase::LoneDot if !self.session.owes_reply() => self.phase = Phase::Finished,
+            Phase::LoneDot | Phase::Present | Phase::Body | Phase::Finished | Phase::Told => {}
         }
         None
     }
@@ -106,15 +92,28 @@ impl Delivery {
     pub(super) fn conclude(&mut self, now: Duration, out: &mut BytesMut) -> DeliveryEvent {
         // A session that is over needs no goodbye.
         let _ = self.session.send(&Command::Quit, now, out);
-        self.stage = Stage::Told;
+        self.phase = Phase::Told;
         let outcomes = core::mem::take(&mut self.outcomes).into_iter().flatten().collect();
         DeliveryEvent::Done(Box::new(Report { outcomes, trouble: self.trouble }))
+    }
+
+    /// Where the dialogue is, in the words of a report.
+    pub(super) const fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Greeting => Stage::Greeting,
+            Phase::Present | Phase::Hello(_) => Stage::Hello,
+            Phase::StartTls => Stage::StartTls,
+            Phase::Sending(Sending { answered: 0, .. }) => Stage::Mail,
+            Phase::Sending(Sending { answered, .. }) if answered <= self.outcomes.len() => Stage::Rcpt,
+            Phase::Sending(_) | Phase::Body | Phase::LoneDot => Stage::Data,
+            Phase::Verdict | Phase::Finished | Phase::Told => Stage::Verdict,
+        }
     }
 
     /// Gives all recipients that are still open the same outcome, the last there is.
     pub(super) fn finish(&mut self, outcome: &Outcome) {
         self.decide(outcome);
-        self.stage = Stage::Finished;
+        self.phase = Phase::Finished;
     }
 
     fn present(&mut self, verb: HelloVerb, now: Duration, out: &mut BytesMut) {
@@ -125,7 +124,7 @@ impl Delivery {
             HelloVerb::Lhlo => Command::Lhlo(name),
         };
         if self.session.send(&command, now, out).is_ok() {
-            self.stage = Stage::Hello(verb);
+            self.phase = Phase::Hello(verb);
         }
     }
 
@@ -149,13 +148,13 @@ impl Delivery {
             _ if self.session.is_under_tls() => self.begin_envelope(),
             TlsPolicy::Opportunistic | TlsPolicy::Required if self.session.capabilities().start_tls => {
                 if self.session.send(&Command::StartTls, now, out).is_ok() {
-                    self.stage = Stage::StartTls;
+                    self.phase = Phase::StartTls;
                 }
             }
             TlsPolicy::Never | TlsPolicy::Opportunistic => self.begin_envelope(),
             TlsPolicy::Required => {
                 self.trouble = Some(Trouble::Tls);
-                self.finish(&Outcome::Deferred(Said { by: SaidBy::Us, at: At::StartTls, reply: NO_TLS }));
+                self.finish(&Outcome::Deferred(Said { by: SaidBy::Us, stage: Stage::StartTls, reply: NO_TLS }));
             }
         }
     }
@@ -169,7 +168,7 @@ impl Delivery {
             (_, TlsPolicy::Required) => {
                 self.trouble = Some(Trouble::Tls);
                 let reply = self.kept(reply);
-                self.finish(&Outcome::Deferred(Said { by: SaidBy::Server, at: At::StartTls, reply }));
+                self.finish(&Outcome::Deferred(Said { by: SaidBy::Server, stage: Stage::StartTls, reply }));
             }
         }
     }
@@ -188,11 +187,11 @@ impl Delivery {
         } else if too_big {
             TOO_BIG
         } else {
-            self.stage = Stage::Sending(Sending::default());
+            self.phase = Phase::Sending(Sending::default());
             return;
         };
         self.trouble = Some(Trouble::Lacking);
-        self.finish(&Outcome::Failed(Said { by: SaidBy::Us, at: At::Mail, reply: lacking }));
+        self.finish(&Outcome::Failed(Said { by: SaidBy::Us, stage: Stage::Mail, reply: lacking }));
     }
 
     /// Sends as much of the envelope as the server takes without replying. Once no recipient is left, nothing more is sent; DATA
@@ -216,7 +215,7 @@ impl Delivery {
             sending.sent = sending.sent.saturating_add(1);
         }
         let is_over = self.open == 0 && sending.answered == sending.sent;
-        self.stage = if is_over { Stage::Finished } else { Stage::Sending(sending) };
+        self.phase = if is_over { Phase::Finished } else { Phase::Sending(sending) };
     }
 
     fn envelope_reply(
@@ -228,26 +227,26 @@ impl Delivery {
     ) -> Option<DeliveryEvent> {
         let answers = sending.answered.checked_sub(1);
         sending.answered = sending.answered.saturating_add(1);
-        self.stage = Stage::Sending(sending);
+        self.phase = Phase::Sending(sending);
         let class = reply.class();
         match answers {
-            None if class != Class::Success => self.decide(&self.refused(At::Mail, reply)),
+            None if class != Class::Success => self.decide(&self.refused(Stage::Mail, reply)),
             None => {}
             Some(index) if index < self.outcomes.len() && class == Class::Success => {}
             Some(index) if index < self.outcomes.len() => {
-                let refused = self.refused(At::Rcpt, reply);
+                let refused = self.refused(Stage::Rcpt, reply);
                 self.decide_one(index, refused);
             }
-            Some(_) if class != Class::Intermediate => self.decide(&self.refused(At::Data, reply)),
+            Some(_) if class != Class::Intermediate => self.decide(&self.refused(Stage::Data, reply)),
             Some(_) if self.open > 0 => {
-                self.stage = Stage::Body;
+                self.phase = Phase::Body;
                 return Some(DeliveryEvent::Body);
             }
             Some(_) => {
                 // RFC 2920 §3.1: it wants a message that nobody is to get. It gets an empty one, which ends at once.
                 let ended = self.session.end_body(now, out);
                 let awaited = ended.is_ok() && self.session.owes_reply();
-                self.stage = if awaited { Stage::LoneDot } else { Stage::Finished };
+                self.phase = if awaited { Phase::LoneDot } else { Phase::Finished };
             }
         }
         None
@@ -256,8 +255,10 @@ impl Delivery {
     /// RFC 2033 §4.2: a reply for each accepted recipient, in their order. In SMTP one for all.
     fn verdict(&mut self, reply: Reply) {
         let outcome = match reply.class() {
-            Class::Success => Outcome::Accepted(Said { by: SaidBy::Server, at: At::Verdict, reply: self.kept(reply) }),
-            Class::Intermediate | Class::Transient | Class::Permanent => self.refused(At::Verdict, reply),
+            Class::Success => {
+                Outcome::Accepted(Said { by: SaidBy::Server, stage: Stage::Verdict, reply: self.kept(reply) })
+            }
+            Class::Intermediate | Class::Transient | Class::Permanent => self.refused(Stage::Verdict, reply),
         };
         match self.config.protocol {
             Protocol::Smtp => self.decide(&outcome),
@@ -268,19 +269,19 @@ impl Delivery {
             }
         }
         if self.open == 0 {
-            self.stage = Stage::Finished;
+            self.phase = Phase::Finished;
         }
     }
 
     /// The server wants nothing to do with us.
     fn give_up(&mut self, trouble: Trouble, reply: Reply) {
         self.trouble = Some(trouble);
-        let outcome = self.refused(self.stage.at(), reply);
+        let outcome = self.refused(self.stage(), reply);
         self.finish(&outcome);
     }
 
-    fn refused(&self, at: At, reply: Reply) -> Outcome {
-        Outcome::refused(Said { by: SaidBy::Server, at, reply: self.kept(reply) })
+    fn refused(&self, stage: Stage, reply: Reply) -> Outcome {
+        Outcome::refused(Said { by: SaidBy::Server, stage, reply: self.kept(reply) })
     }
 
     fn kept(&self, reply: Reply) -> Reply {

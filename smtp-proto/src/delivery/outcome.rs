@@ -31,7 +31,7 @@ pub struct Said {
     /// Who said it.
     pub by: SaidBy,
     /// When.
-    pub at: At,
+    pub stage: Stage,
     /// The reply; or what a server would have replied, where it is ours.
     pub reply: Reply,
 }
@@ -47,7 +47,7 @@ pub enum SaidBy {
 
 /// Where in the dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum At {
+pub enum Stage {
     /// The greeting.
     Greeting,
     /// EHLO, HELO or LHLO.
@@ -90,16 +90,16 @@ impl Outcome {
 
     /// What a negative reply means; a positive one that should have been negative is not believed.
     pub(super) fn refused(said: Said) -> Self {
-        match (said.at, said.reply.class(), said.reply.code()) {
+        match (said.stage, said.reply.class(), said.reply.code()) {
             // RFC 5321 §4.5.3.1.10: an old way to say 452, that there are too many of them.
-            (At::Rcpt, _, ReplyCode::STORAGE_EXCEEDED) => Self::Deferred(said),
+            (Stage::Rcpt, _, ReplyCode::STORAGE_EXCEEDED) => Self::Deferred(said),
             (_, Class::Permanent, _) => Self::Failed(said),
             (_, Class::Success | Class::Intermediate | Class::Transient, _) => Self::Deferred(said),
         }
     }
 }
 
-impl At {
+impl Stage {
     /// A stable name for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -53,7 +53,7 @@ impl Intake {
 
     /// Takes what stands in `input` as far as one piece.
     pub(super) fn take(&mut self, input: &mut BytesMut, config: &ServerConfig) -> Piece {
-        let flood = config.limits.message.saturating_mul(u64::from(config.limits.oversize_factor));
+        let flood = config.limits.message.saturating_mul(u64::from(config.limits.oversize_factor.max(1)));
         loop {
             if self.size > flood {
                 return Piece::Flood;

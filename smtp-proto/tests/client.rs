@@ -1,0 +1,269 @@
+//! A client's session by itself: what it sends, what it refuses to send, and which reply it gives to which command.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may fail"
+)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use common::{Server, submission};
+use smtp_proto::{
+    BodyType, Class, ClientConfig, ClientEvent, ClientSession, Close, Command, Domain, ForwardPath, Link,
+    MailParameters, Mechanism, Misuse, PlaintextLogin, Protocol, ReversePath, Secret, SendError, ServerConfig,
+    ShutDown, Step, Submitter, Ticket, Violation,
+};
+
+const NOW: Duration = Duration::ZERO;
+
+struct Client {
+    session: ClientSession,
+    input: BytesMut,
+    out: BytesMut,
+}
+
+impl Client {
+    fn new(protocol: Protocol) -> Self {
+        let config = ClientConfig { protocol, ..ClientConfig::new(name().into_owned()) };
+        Self {
+            session: ClientSession::new(Arc::new(config), Link::default(), NOW),
+            input: BytesMut::new(),
+            out: BytesMut::new(),
+        }
+    }
+
+    /// Greeted, and told what the server offers.
+    fn greeted(offers: &str) -> Self {
+        let mut client = Self::new(Protocol::Smtp);
+        client.hear("220 mx.example\r\n");
+        client.send(Command::Ehlo(name())).unwrap();
+        client.hear(&format!("250-mx.example\r\n{offers}250 HELP\r\n"));
+        client.out.clear();
+        client
+    }
+
+    fn send(&mut self, command: Command<'_>) -> Result<Ticket, SendError> {
+        self.session.send(&command, NOW, &mut self.out)
+    }
+
+    /// What the server's words mean: the next event, which must come.
+    fn hear(&mut self, text: &str) -> ClientEvent {
+        self.input.extend_from_slice(text.as_bytes());
+        match self.step() {
+            Step::Event(event) => event,
+            step => panic!("no event, but {step:?}"),
+        }
+    }
+
+    fn step(&mut self) -> Step<ClientEvent> {
+        self.session.next_event(NOW, &mut self.input, &mut self.out)
+    }
+
+    /// The class of the reply to `ticket`, which must be next.
+    fn reply_to(&mut self, ticket: Ticket, text: &str) -> Class {
+        match self.hear(text) {
+            ClientEvent::Reply { to, reply } if to == ticket => reply.class(),
+            event => panic!("not to {ticket:?}, but {event:?}"),
+        }
+    }
+}
+
+fn name() -> Domain<&'static str> {
+    Domain::parse("a.example").unwrap()
+}
+
+fn mail(from: &str) -> Command<'_> {
+    Command::Mail { from: ReversePath::parse(from).unwrap(), parameters: MailParameters::default() }
+}
+
+fn rcpt(to: &str) -> Command<'_> {
+    Command::Rcpt { to: ForwardPath::parse(to).unwrap(), parameters: Default::default() }
+}
+
+#[test]
+fn each_reply_is_given_to_its_command() {
+    let mut client = Client::greeted("250-PIPELINING\r\n");
+    let tickets = [mail("<>"), rcpt("<a@b.example>"), Command::Rset, mail("<>"), Command::Noop]
+        .map(|command| client.send(command).unwrap());
+    assert_eq!(client.out, "MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nRSET\r\nMAIL FROM:<>\r\nNOOP\r\n");
+    client.input.extend_from_slice(b"250-a\r\n250 a\r\n450 b\r\n250 c\r\n550 d\r\n250 e\r\n");
+    let classes = tickets.map(|ticket| client.reply_to(ticket, ""));
+    assert_eq!(classes, [Class::Success, Class::Transient, Class::Success, Class::Permanent, Class::Success]);
+    assert_eq!(client.step(), Step::NeedInput);
+}
+
+#[test]
+fn nothing_follows_a_command_that_ends_a_group() {
+    // RFC 2920 §3.1.
+    for last in [Command::Noop, Command::Data, Command::Quit, Command::Ehlo(name()), Command::StartTls] {
+        let mut client = Client::greeted("250-PIPELINING\r\n250-STARTTLS\r\n");
+        client.send(last.clone()).unwrap();
+        client.out.clear();
+        assert_eq!(client.send(mail("<>")), Err(SendError::Wait), "{last:?}");
+        assert_eq!(client.out, "");
+    }
+    let mut client = Client::greeted("250-PIPELINING\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n");
+    client.send(mail("<>")).unwrap();
+    // The reply to what came before must not arrive behind TLS, nor be given to another user.
+    assert_eq!(client.send(Command::StartTls), Err(SendError::Wait));
+    assert_eq!(client.send(Command::Ehlo(name())), Err(SendError::Wait));
+    let mut client = Client::greeted("");
+    client.send(mail("<>")).unwrap();
+    assert_eq!(client.send(rcpt("<a@b.example>")), Err(SendError::Wait), "no PIPELINING here");
+}
+
+#[test]
+fn nothing_is_used_that_was_not_offered() {
+    let with = |parameters| Command::Mail { from: ReversePath::Null, parameters };
+    let plain = MailParameters::default;
+    let auth = |name| Command::Auth { mechanism: Mechanism::parse(name).unwrap(), initial: None };
+    let login = "250-AUTH LOGIN\r\n";
+    for (command, without, offer) in [
+        (with(MailParameters { size: Some(1), ..plain() }), login, "SIZE"),
+        (with(MailParameters { body: Some(BodyType::SevenBit), ..plain() }), login, "8BITMIME"),
+        (with(MailParameters { smtp_utf8: true, ..plain() }), login, "SMTPUTF8"),
+        (with(MailParameters { auth: Some(Submitter::Unknown), ..plain() }), "", "AUTH PLAIN"),
+        (rcpt("<jos\u{e9}@b.example>"), login, "SMTPUTF8"),
+        (Command::StartTls, login, "STARTTLS"),
+        (auth("plain"), login, "AUTH LOGIN PLAIN"),
+    ] {
+        let mut client = Client::greeted(without);
+        assert_eq!(client.send(command.clone()), Err(SendError::NotOffered), "{command:?}");
+        assert_eq!(client.out, "");
+        let mut client = Client::greeted(&format!("250-{offer}\r\n"));
+        assert!(client.send(command.clone()).is_ok(), "{command:?}");
+    }
+    let mut client = Client::greeted("250-SMTPUTF8\r\n");
+    assert_eq!(client.send(mail("<jos\u{e9}@b.example>")), Err(SendError::NotOffered), "not without the parameter");
+}
+
+#[test]
+fn offers_hold_until_the_next_hello() {
+    let mut client = Client::greeted("250-PIPELINING\r\n");
+    assert!(client.session.capabilities().pipelining);
+    client.send(Command::Ehlo(name())).unwrap();
+    client.hear("502 no\r\n");
+    assert!(client.session.capabilities().pipelining, "a refused EHLO changes nothing");
+    client.send(Command::Helo(name())).unwrap();
+    client.hear("250 ok\r\n");
+    assert_eq!(client.session.capabilities(), &smtp_proto::Capabilities::default());
+}
+
+#[test]
+fn each_protocol_has_its_own_hello() {
+    let mut client = Client::new(Protocol::Smtp);
+    assert_eq!(client.send(Command::Ehlo(name())), Err(SendError::NotNow), "before the greeting");
+    client.hear("220 mx.example\r\n");
+    assert_eq!(client.send(Command::Lhlo(name())), Err(SendError::NotNow));
+    let mut client = Client::new(Protocol::Lmtp);
+    client.hear("220 mx.example\r\n");
+    assert_eq!(client.send(Command::Ehlo(name())), Err(SendError::NotNow));
+    assert_eq!(client.send(Command::Helo(name())), Err(SendError::NotNow));
+    assert!(client.send(Command::Lhlo(name())).is_ok());
+}
+
+#[test]
+fn a_421_may_come_at_any_time() {
+    let mut client = Client::greeted("");
+    assert!(
+        matches!(client.hear("421 4.3.2 stopping\r\n"), ClientEvent::Farewell(reply) if reply.to_string() == "421 4.3.2 stopping")
+    );
+    assert_eq!(client.step(), Step::Close(Close::ShutDown(ShutDown::Stopping)));
+    assert_eq!(client.send(Command::Quit), Err(SendError::NotNow));
+}
+
+#[test]
+fn a_reply_to_nothing_is_a_violation() {
+    let mut client = Client::greeted("");
+    client.input.extend_from_slice(b"250 ok\r\n");
+    assert_eq!(client.step(), Step::Close(Close::Violation(Violation::UnaskedReply)));
+}
+
+#[test]
+fn a_reply_of_the_wrong_kind_is_a_violation() {
+    for (command, said) in
+        [(Command::Data, "250 done\r\n"), (Command::Noop, "354 go\r\n"), (Command::StartTls, "250 go\r\n")]
+    {
+        let mut client = Client::greeted("250-STARTTLS\r\n");
+        client.send(command).unwrap();
+        client.input.extend_from_slice(said.as_bytes());
+        assert_eq!(client.step(), Step::Close(Close::Violation(Violation::BadReply)), "{said}");
+    }
+}
+
+#[test]
+fn a_body_goes_out_only_where_it_was_asked_for() {
+    let mut client = Client::greeted("");
+    assert_eq!(client.session.body(b"x", &mut client.out), Err(Misuse::NotNow));
+    assert_eq!(client.session.end_body(NOW, &mut client.out), Err(Misuse::NotNow));
+    let data = client.send(Command::Data).unwrap();
+    assert_eq!(client.session.body(b"x", &mut client.out), Err(Misuse::NotNow));
+    client.out.clear();
+    let event = client.hear("354 go\r\n");
+    assert!(event.is_question() && matches!(event, ClientEvent::Reply { to, .. } if to == data));
+    assert_eq!(client.step(), Step::YourTurn);
+    assert_eq!(client.send(Command::Quit), Err(SendError::NotNow));
+    client.session.body(b".a\r", &mut client.out).unwrap();
+    assert_eq!(client.session.end_body(NOW, &mut client.out), Err(Misuse::BareLineEnd), "behind a lone CR");
+    assert_eq!(client.session.body(b"b", &mut client.out), Err(Misuse::BareLineEnd));
+    client.session.body(b"\n.", &mut client.out).unwrap();
+    let verdict = client.session.end_body(NOW, &mut client.out).unwrap();
+    assert_eq!(client.out, "..a\r\n..\r\n.\r\n");
+    assert_eq!(client.reply_to(verdict, "250 queued\r\n"), Class::Success);
+}
+
+#[test]
+fn a_login_by_challenge_and_response() {
+    let config = ServerConfig { plaintext_login: PlaintextLogin::Always, ..submission() };
+    let mut server = Server::new(config);
+    let _ = server.run();
+    let mut client = Client::new(Protocol::Smtp);
+    client.hear(&server.heard());
+    client.send(Command::Ehlo(name())).unwrap();
+    let said = server.say(client.out.split());
+    client.hear(&said);
+    let mechanism = Mechanism::parse("PLAIN").unwrap();
+
+    // Broken off by the client.
+    let auth = client.send(Command::Auth { mechanism, initial: None }).unwrap();
+    let said = server.say(client.out.split());
+    assert_eq!(client.reply_to(auth, &said), Class::Intermediate);
+    assert_eq!(client.step(), Step::YourTurn);
+    client.session.cancel(NOW, &mut client.out).unwrap();
+    let said = server.say(client.out.split());
+    assert_eq!(client.reply_to(auth, &said), Class::Permanent);
+
+    // In two rounds.
+    let auth = client.send(Command::Auth { mechanism, initial: Some(Secret::new(b"more".to_vec())) }).unwrap();
+    assert_eq!(client.send(mail("<>")), Err(SendError::Wait));
+    let said = server.say(client.out.split());
+    assert_eq!(client.reply_to(auth, &said), Class::Intermediate);
+    client.session.respond(b"secret", NOW, &mut client.out).unwrap();
+    assert_eq!(client.session.respond(b"secret", NOW, &mut client.out), Err(Misuse::NotNow));
+    let said = server.say(client.out.split());
+    assert_eq!(client.reply_to(auth, &said), Class::Success);
+}
+
+#[test]
+fn a_shutdown_of_an_idle_client_says_quit() {
+    let mut client = Client::greeted("");
+    client.session.shut_down(ShutDown::Stopping, NOW, &mut client.out);
+    assert_eq!(client.out, "QUIT\r\n");
+    assert_eq!(client.step(), Step::Close(Close::ShutDown(ShutDown::Stopping)));
+}
+
+#[test]
+fn a_server_that_hangs_up_on_quit_has_quit() {
+    let mut client = Client::greeted("");
+    client.send(Command::Quit).unwrap();
+    client.session.handle_eof();
+    assert_eq!(client.step(), Step::Close(Close::Quit));
+}
