@@ -21,7 +21,7 @@ use crate::write::{argument, text};
 use crate::{DateTime, FetchItem, Flag, Flags, SequenceSet, WireKey};
 
 /// A client's command. Borrows the octets it was parsed from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
     /// The word that the answer will begin with.
     pub tag: &'a str,
@@ -33,7 +33,7 @@ pub struct Command<'a> {
 pub type Argument<'a> = Cow<'a, [u8]>;
 
 /// What a command wants, with its arguments. Names of mailboxes are as they were on the wire.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb<'a> {
     /// `APPEND`, as far as its message's literal.
     Append(AppendHead<'a>),

@@ -15,7 +15,7 @@ use crate::{
 /// [`accept`](crate::ServerSession::accept) says `OK` to a question where nothing else is named,
 /// [`reply`](crate::ServerSession::reply) says it in the application's words or refuses, and
 /// [`decline`](crate::ServerSession::decline) refuses any.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Question, asked before anything else: [`accept`](crate::ServerSession::accept) greets,
     /// [`authenticated`](crate::ServerSession::authenticated) greets a client that needs no login, a negative
@@ -139,7 +139,7 @@ pub enum Access {
 }
 
 /// What LIST or LSUB asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct List {
     /// Names wanted, those of any one pattern. The reference is in them.
@@ -147,7 +147,7 @@ pub struct List {
 }
 
 /// What APPEND announces.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Append {
     /// Where the message goes.
@@ -163,7 +163,7 @@ pub struct Append {
 }
 
 /// What FETCH asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetch {
     /// The messages; none that is known to be gone.
@@ -173,7 +173,7 @@ pub struct Fetch {
 }
 
 /// What STORE asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Store {
     /// The messages; none that is known to be gone.
@@ -185,7 +185,7 @@ pub struct Store {
 }
 
 /// What COPY or MOVE asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Copy {
     /// The messages; none that is known to be gone.

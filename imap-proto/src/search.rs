@@ -20,7 +20,7 @@ use crate::{Date, Flag, Keyword, SequenceSet, UidSet, write};
 
 /// A condition on messages. `M` names messages, `T` is text to look for: in an [`Event`](crate::Event) these are UIDs and
 /// UTF-8, in a [`Command`](crate::Command) they are as the client wrote them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Criterion<M, T> {
     /// Every message.
     All,

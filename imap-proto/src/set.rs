@@ -9,7 +9,7 @@ use core::ops::RangeInclusive;
 use roaring::RoaringBitmap;
 
 /// A set of UIDs, compressed. A clone shares the memory until one of the two is changed.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct UidSet(Arc<RoaringBitmap>);
 
 impl UidSet {

@@ -8,7 +8,7 @@ use crate::Violation;
 
 /// What [`next_event`](crate::ServerSession::next_event) asks of its driver. Exhaustive: a driver that matches it forgets nothing.
 #[must_use]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<E> {
     /// Something happened. A question ([`Event::is_question`](crate::Event::is_question)) waits for its answer, news does not.
     Event(E),

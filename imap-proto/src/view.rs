@@ -6,7 +6,7 @@ use crate::write::text;
 use crate::{Access, Flags, SequenceSet, UidSet, Violation};
 
 /// A mailbox as it is when it is selected.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selected {
     /// The messages in it.
     pub uids: UidSet,
@@ -41,7 +41,7 @@ pub enum Keywords {
 /// What happened to a mailbox since the session was last told, in sets; the engine finds out when to say what.
 ///
 /// A set may be reported in parts or twice. Build it with `..Changes::default()`: extensions add fields.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// New messages.
     pub exists: UidSet,

@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
     clippy::indexing_slicing,
-    clippy::string_slice,
     reason = "a test may fail, and an application need not know each event"
 )]
 
