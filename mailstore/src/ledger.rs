@@ -3,8 +3,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::{BuildHasher, RandomState},
     ops::RangeInclusive,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
@@ -26,6 +30,8 @@ pub(crate) struct Entry<P> {
 
 #[derive(Debug)]
 pub(crate) struct Ledger<P> {
+    /// Tells this history from every other, also of the same mailbox.
+    life: u64,
     uidvalidity: u32,
     uidnext: u32,
     highestmodseq: u64,
@@ -43,6 +49,7 @@ impl<P> Ledger<P> {
     /// Begins a history at this MODSEQ: older tokens are answered by `Resync`.
     pub(crate) fn new(uidvalidity: u32, uidnext: u32, claimed: u32, modseq: u64) -> Self {
         Self {
+            life: next_life(),
             uidvalidity,
             uidnext,
             highestmodseq: modseq,
@@ -70,8 +77,16 @@ impl<P> Ledger<P> {
         self.claimed
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn entry(&self, uid: u32) -> Option<&Entry<P>> {
         self.entries.get(&uid)
+    }
+
+    pub(crate) fn entry_mut(&mut self, uid: u32) -> Option<&mut Entry<P>> {
+        self.entries.get_mut(&uid)
     }
 
     pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry<P>> {
@@ -97,6 +112,11 @@ impl<P> Ledger<P> {
     /// Raises UIDNEXT; it never sinks.
     pub(crate) fn raise_uidnext(&mut self, uidnext: u32) {
         self.uidnext = self.uidnext.max(uidnext);
+    }
+
+    /// Raises the watermark of \Recent; it never sinks.
+    pub(crate) fn raise_claimed(&mut self, claimed: u32) {
+        self.claimed = self.claimed.max(claimed);
     }
 
     /// Raises HIGHESTMODSEQ; it never sinks.
@@ -149,16 +169,16 @@ impl<P> Ledger<P> {
 
     /// The place in history that is now.
     pub(crate) fn since(&self) -> Since {
-        let mut token = [0; 16];
-        let (uidvalidity, rest) = token.split_at_mut(4);
-        let (uidnext, modseq) = rest.split_at_mut(4);
-        uidvalidity.copy_from_slice(&self.uidvalidity.to_be_bytes());
-        uidnext.copy_from_slice(&self.uidnext.to_be_bytes());
-        modseq.copy_from_slice(&self.highestmodseq.to_be_bytes());
-        Since::from_bytes(&token)
+        let numbers = [self.life, u64::from(self.uidnext), self.highestmodseq];
+        Since::from_bytes(numbers.map(u64::to_be_bytes).as_flattened())
     }
 
-    pub(crate) fn snapshot(&mut self, recent: Recent) -> Snapshot {
+    /// Whether [`Recent::Claim`] would change anything.
+    pub(crate) fn has_unclaimed(&self) -> bool {
+        self.entries.last_key_value().is_some_and(|(uid, _)| *uid > self.claimed)
+    }
+
+    pub(crate) fn snapshot(&mut self, recent: Recent, takes_new_keywords: TakesNewKeywords) -> Snapshot {
         let messages: Vec<_> = self.entries.values().map(|entry| entry.message.clone()).collect();
         let recent = self.recent_from(0, recent);
         Snapshot {
@@ -169,14 +189,13 @@ impl<P> Ledger<P> {
             messages,
             recent,
             keywords: Arc::clone(&self.keywords),
-            takes_new_keywords: true,
+            takes_new_keywords: takes_new_keywords == TakesNewKeywords::Yes,
         }
     }
 
     pub(crate) fn changes(&mut self, since: &Since, recent: Recent) -> Changes {
-        let Some((uidvalidity, uidnext, modseq)) = parse(since) else { return Changes::Resync };
-        let known = modseq >= self.floor && modseq <= self.highestmodseq && uidnext <= self.uidnext;
-        if uidvalidity != self.uidvalidity || !known {
+        let Some((life, uidnext, modseq)) = parse(since) else { return Changes::Resync };
+        if life != self.life || modseq < self.floor {
             return Changes::Resync;
         }
         let after = |entry: &&Entry<P>| entry.message.modseq > modseq;
@@ -225,17 +244,30 @@ impl<P> Ledger<P> {
     }
 }
 
+/// Whether a mailbox can hold keywords that it does not know yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakesNewKeywords {
+    Yes,
+    No,
+}
+
 impl<P> Entry<P> {
     pub(crate) fn touched(&self) -> Touched {
         Touched { uid: self.message.uid, flags: self.message.flags.clone(), modseq: self.message.modseq }
     }
 }
 
-fn parse(since: &Since) -> Option<(u32, u32, u64)> {
-    let (uidvalidity, rest) = since.as_bytes().split_first_chunk::<4>()?;
-    let (uidnext, rest) = rest.split_first_chunk::<4>()?;
-    let modseq = rest.try_into().ok()?;
-    Some((u32::from_be_bytes(*uidvalidity), u32::from_be_bytes(*uidnext), u64::from_be_bytes(modseq)))
+fn parse(since: &Since) -> Option<(u64, u32, u64)> {
+    let [life, uidnext, modseq] = since.as_bytes().as_chunks::<8>().0 else { return None };
+    let uidnext = u32::try_from(u64::from_be_bytes(*uidnext)).ok()?;
+    Some((u64::from_be_bytes(*life), uidnext, u64::from_be_bytes(*modseq)))
+}
+
+/// A number that tells histories apart, of this process and of others before and beside it.
+fn next_life() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    RandomState::new().hash_one(count)
 }
 
 /// The same set as ascending ranges that neither overlap nor touch.
@@ -286,10 +318,9 @@ mod tests {
         let mut ledger = Ledger::<()>::new(7, 1, 0, 100);
         let since = ledger.since();
         assert!(matches!(ledger.changes(&since, Recent::Peek), Changes::Delta(_)));
-        for other in [Ledger::<()>::new(8, 1, 0, 100), Ledger::new(7, 1, 0, 99), Ledger::new(7, 2, 0, 100)] {
-            assert!(matches!(ledger.changes(&other.since(), Recent::Peek), Changes::Resync));
-        }
-        for bytes in [&b""[..], b"0123456789abcde", b"0123456789abcdefg"] {
+        let other = Ledger::<()>::new(7, 1, 0, 100);
+        assert!(matches!(ledger.changes(&other.since(), Recent::Peek), Changes::Resync));
+        for bytes in [&b""[..], b"0123456789abcde", b"0123456789abcdef01234567"] {
             assert!(matches!(ledger.changes(&Since::from_bytes(bytes), Recent::Peek), Changes::Resync));
         }
     }

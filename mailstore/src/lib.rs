@@ -13,12 +13,15 @@ mod hints;
 mod lease;
 mod ledger;
 mod list;
+pub mod maildir;
 pub mod memory;
 mod message;
 mod names;
+mod pool;
 mod query;
 mod store;
 pub mod testing;
+mod turn;
 
 pub use crate::{
     erased::{BoxFuture, DynAccount, DynMailbox, DynReader, DynStore, DynWriter},

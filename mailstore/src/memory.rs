@@ -18,7 +18,7 @@ use crate::{
         AppendError, CopyError, CreateError, DeleteError, FlagsError, LeaseError, ListError, MailboxError, OpenError,
         ReadError, RenameError, StoreError, Trouble,
     },
-    ledger::Ledger,
+    ledger::{Ledger, TakesNewKeywords},
     message::is_delivery_id,
     names::{INBOX, assemble, below, canonical},
 };
@@ -336,7 +336,7 @@ impl Mailbox for MemoryMailbox {
     type Writer = MemoryWriter;
 
     async fn snapshot(&self, recent: Recent) -> Result<Snapshot, MailboxError> {
-        self.with(|folder| folder.ledger.snapshot(recent)).ok_or(MailboxError::Gone)
+        self.with(|folder| folder.ledger.snapshot(recent, TakesNewKeywords::Yes)).ok_or(MailboxError::Gone)
     }
 
     async fn changes(&self, since: &Since, recent: Recent) -> Result<Changes, MailboxError> {

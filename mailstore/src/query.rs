@@ -1,6 +1,9 @@
 //! Search: what a store can decide of itself, and what it leaves to who reads the messages.
 
-use std::ops::{Range, RangeInclusive};
+use std::{
+    borrow::Borrow,
+    ops::{Range, RangeInclusive},
+};
 
 use crate::{Message, SystemFlag};
 
@@ -73,8 +76,13 @@ impl Query {
     /// Decides by what a [`Message`] says: flags, dates, sizes, UIDs. What needs the content stays open. A store that
     /// knows no better answers a search with this.
     pub fn narrow(&self, messages: &[Message]) -> Found {
+        self.narrow_each(messages.iter())
+    }
+
+    pub(crate) fn narrow_each<M: Borrow<Message>>(&self, messages: impl Iterator<Item = M>) -> Found {
         let mut found = Found::default();
         for message in messages {
+            let message = message.borrow();
             match self.verdict(message) {
                 Verdict::Yes => found.sure.push(message.uid),
                 Verdict::Maybe => found.maybe.push(message.uid),

@@ -1,0 +1,293 @@
+//! One mailbox for all who have it open: operations one after another, each under the mailbox's lock where it must be.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    alter::Open,
+    dotlock::Dotlock,
+    fault::Fault,
+    mirror::{ControlFiles, Mirror, Refreshed},
+    reader::{Mark, Trust},
+    shelf::{Attempt, Shelf},
+    site::{Site, missing_is_gone},
+    uidlist,
+};
+use crate::{Hint, Hub, Recent, derived::next_mailbox_number, error::Trouble, turn::Turns};
+
+/// What a mailbox counts beside its messages when it is kept warm.
+const OWN_WEIGHT: usize = 100;
+
+/// How soon to look again after answering from memory because somebody held the lock.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How many places in messages are remembered, for clients that read a message piece by piece.
+const MARKS_MAX: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) site: Site,
+    pub(crate) name: Arc<str>,
+    /// Never given to another mailbox, nor to this one after it was let go.
+    pub(crate) number: u64,
+    pub(crate) turns: Turns,
+    hub: Hub,
+    /// Locked only by who has the turn, and so never waited for.
+    state: Mutex<State>,
+    gone: AtomicBool,
+    messages: AtomicUsize,
+    hint_is_due: AtomicBool,
+    marks: Mutex<VecDeque<(u32, Mark)>>,
+    /// UIDs of messages whose size turned out to be wrong.
+    suspects: Mutex<BTreeSet<u32>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Unread(ControlFiles),
+    Read(Box<Mirror>),
+}
+
+impl Folder {
+    pub(crate) fn new(shelf: Arc<Shelf>, site: Site, name: Arc<str>, hub: Hub) -> Self {
+        Self {
+            shelf,
+            site,
+            name,
+            number: next_mailbox_number(),
+            turns: Turns::default(),
+            hub,
+            state: Mutex::new(State::Unread(ControlFiles::Trusted)),
+            gone: AtomicBool::new(false),
+            messages: AtomicUsize::new(0),
+            hint_is_due: AtomicBool::new(false),
+            marks: Mutex::default(),
+            suspects: Mutex::default(),
+        }
+    }
+
+    /// Runs an operation under the mailbox's lock, waiting for it as long as the store waits.
+    pub(crate) async fn alter<T, E, O>(self: &Arc<Self>, operation: O) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Trouble> + From<Fault> + Send + 'static,
+        O: FnOnce(&mut Open<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let folder = Arc::clone(self);
+        self.shelf.insist(&[&self.turns], operation, move |operation| folder.try_alter(operation)).await
+    }
+
+    /// Runs an operation under the mailbox's lock, if it is free. To be called in a turn, on the pool.
+    pub(crate) fn try_alter<T, E, O>(&self, operation: O) -> Result<Attempt<T, O>, E>
+    where
+        E: From<Fault>,
+        O: FnOnce(&mut Open<'_>) -> Result<T, E>,
+    {
+        let Some(mut lock) = self.try_lock()? else { return Ok(Attempt::Held(operation)) };
+        let mut state = self.state();
+        let mirror = self.bring_up(&mut state, &mut lock)?;
+        let trusted = mirror.is_trusted(&self.site)?;
+        let done = operation(&mut Open { site: &self.site, lock: &mut lock, mirror });
+        if done.is_ok() && trusted {
+            mirror.trust_ours(&self.site)?;
+        }
+        self.settle(&mut state);
+        drop(lock);
+        self.tell();
+        done.map(Attempt::Done)
+    }
+
+    /// Looks at the mailbox as it is now, and says what was asked about it. While somebody else holds the lock, as it
+    /// was when we last looked.
+    pub(crate) async fn observe<T, E, O>(self: &Arc<Self>, recent: Recent, question: O) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Trouble> + From<Fault> + Send + 'static,
+        O: FnOnce(&mut Mirror) -> T + Send + 'static,
+    {
+        let folder = Arc::clone(self);
+        let attempt = move |question| folder.try_observe(recent, question).map_err(E::from);
+        self.shelf.insist(&[&self.turns], question, attempt).await
+    }
+
+    fn try_observe<T, O>(self: &Arc<Self>, recent: Recent, question: O) -> Result<Attempt<T, O>, Fault>
+    where
+        O: FnOnce(&mut Mirror) -> T,
+    {
+        self.present()?;
+        let mut state = self.state();
+        if let State::Read(mirror) = &mut *state {
+            let nothing_to_claim = recent == Recent::Peek || !mirror.ledger.has_unclaimed();
+            if nothing_to_claim && mirror.is_current(&self.site)? {
+                return Ok(Attempt::Done(question(mirror)));
+            }
+        }
+        let Some(mut lock) = self.try_lock()? else {
+            return Ok(match &mut *state {
+                State::Read(mirror) if !mirror.in_doubt => {
+                    self.hint_later();
+                    Attempt::Done(question(mirror))
+                }
+                State::Read(_) | State::Unread(_) => Attempt::Held(question),
+            });
+        };
+        let mirror = self.bring_up(&mut state, &mut lock)?;
+        let looked = mirror.look(&self.site, &mut lock);
+        if looked.is_err() {
+            self.settle(&mut state);
+            looked?;
+        }
+        let answer = question(self.bring_up(&mut state, &mut lock)?);
+        if let (Recent::Claim, State::Read(mirror)) = (recent, &mut *state) {
+            let mut open = Open { site: &self.site, lock: &mut lock, mirror };
+            // The claim is made; that it is not written down only means that it may be made again after a restart.
+            if open.mirror.save_claim(&self.site).is_ok() {
+                open.settle_new();
+            }
+        }
+        self.settle(&mut state);
+        Ok(Attempt::Done(answer))
+    }
+
+    /// Says what was asked without looking at the disk; `None` if the mailbox has not been read yet. To be called in a
+    /// turn.
+    pub(crate) fn remember<T>(&self, question: impl FnOnce(&mut Mirror) -> T) -> Result<Option<T>, Fault> {
+        self.present()?;
+        Ok(match &mut *self.state() {
+            State::Read(mirror) if !mirror.in_doubt => Some(question(mirror)),
+            State::Read(_) | State::Unread(_) => None,
+        })
+    }
+
+    /// The mirror, up to date with the control files.
+    fn bring_up<'s>(&self, state: &'s mut State, lock: &mut Dotlock) -> Result<&'s mut Mirror, Fault> {
+        let control_files = match state {
+            State::Read(mirror) if mirror.in_doubt => ControlFiles::Doubted,
+            State::Read(mirror) => match mirror.refresh(&self.site) {
+                Ok(Refreshed::Same) => ControlFiles::Trusted,
+                Ok(Refreshed::Other) => {
+                    *state = State::Unread(ControlFiles::Trusted);
+                    ControlFiles::Trusted
+                }
+                Err(fault) => {
+                    *state = State::Unread(ControlFiles::Trusted);
+                    return Err(fault);
+                }
+            },
+            State::Unread(control_files) => *control_files,
+        };
+        if let State::Unread(_) = state {
+            // Should this fail, whatever it did is done anew.
+            *state = State::Unread(ControlFiles::Doubted);
+            *state = State::Read(Box::new(Mirror::load(&self.site, lock, control_files)?));
+        }
+        match state {
+            State::Read(mirror) => Ok(mirror),
+            State::Unread(_) => Err(Fault::Trouble(Trouble::Unavailable)),
+        }
+    }
+
+    /// Forgets a mirror that is in doubt.
+    fn settle(&self, state: &mut State) {
+        match state {
+            State::Read(mirror) if mirror.in_doubt => *state = State::Unread(ControlFiles::Doubted),
+            State::Read(mirror) => self.messages.store(mirror.ledger.len(), Ordering::Relaxed),
+            State::Unread(_) => {}
+        }
+    }
+
+    fn try_lock(&self) -> Result<Option<Dotlock>, Fault> {
+        self.present()?;
+        let path = self.site.control(uidlist::LOCK);
+        Dotlock::try_take(&self.site.files, &path, &self.site.host).map_err(missing_is_gone("lock the mailbox"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn present(&self) -> Result<(), Fault> {
+        if self.gone.load(Ordering::Acquire) { Err(Fault::Gone) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// The mailbox was deleted or has another name now. To be called by who has the turn.
+    pub(crate) fn vanish(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.tell();
+    }
+
+    /// Tells who listens that something may have changed.
+    pub(crate) fn tell(&self) {
+        self.hub.publish(&Hint::Mailbox(Arc::clone(&self.name)));
+    }
+
+    /// Tells it a little later, once.
+    fn hint_later(self: &Arc<Self>) {
+        if !self.hint_is_due.swap(true, Ordering::AcqRel) {
+            let folder = Arc::downgrade(self);
+            self.shelf.timer.after(LOOK_AGAIN, move || {
+                if let Some(folder) = folder.upgrade() {
+                    folder.hint_is_due.store(false, Ordering::Release);
+                    folder.tell();
+                }
+            });
+        }
+    }
+
+    pub(crate) fn is_heard(&self) -> bool {
+        self.hub.is_heard()
+    }
+
+    /// What the mailbox costs in memory, in messages.
+    pub(crate) fn weight(&self) -> usize {
+        self.messages.load(Ordering::Relaxed) + OWN_WEIGHT
+    }
+
+    /// Remembers a place in a message.
+    pub(crate) fn remember_mark(&self, uid: u32, mark: Mark) {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.retain(|(known, _)| *known != uid);
+        if marks.len() >= MARKS_MAX {
+            marks.pop_front();
+        }
+        marks.push_back((uid, mark));
+    }
+
+    /// Notes that a message is not as long as it should be: what is known of it is not believed the next time.
+    pub(crate) fn suspect(&self, uid: u32) {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
+    }
+
+    /// Whether what is known of a message is believed. To be asked once before it is looked at anew.
+    pub(crate) fn trust(&self, uid: u32) -> Trust {
+        if !self.suspects.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid) {
+            return Trust::Believed;
+        }
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| *known != uid);
+        Trust::Suspect
+    }
+
+    /// The remembered place in a message, if it does not lie behind this octet.
+    pub(crate) fn mark(&self, uid: u32, octet: u64) -> Mark {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = marks.iter().find(|(known, mark)| *known == uid && mark.octet <= octet);
+        known.map_or_else(Mark::default, |(_, mark)| *mark)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.shelf.watch.forget(self);
+    }
+}
