@@ -1,0 +1,66 @@
+//! Interleaved measuring: all cases of a comparison take turns, so that a machine that slows down slows all of them.
+
+use std::time::{Duration, Instant};
+
+/// One thing to measure. `run` does some work and says how many operations that was.
+pub struct Case<'a> {
+    /// What the row is called.
+    pub name: &'a str,
+    /// The work.
+    pub run: Box<dyn FnMut() -> u64 + 'a>,
+}
+
+impl<'a> Case<'a> {
+    /// A case.
+    pub fn new(name: &'a str, run: impl FnMut() -> u64 + 'a) -> Self {
+        Self { name, run: Box::new(run) }
+    }
+}
+
+/// Runs each case for about `turn`, `rounds` times in turn, and prints a row for each: operations per second and CPU per
+/// operation as median, with the range of the rate.
+pub fn compare(title: &str, unit: &str, rounds: usize, turn: Duration, mut cases: Vec<Case<'_>>) {
+    let mut samples: Vec<Vec<(f64, f64)>> = cases.iter().map(|_| Vec::new()).collect();
+    for case in &mut cases {
+        (case.run)();
+    }
+    for _ in 0..rounds {
+        for (case, samples) in cases.iter_mut().zip(&mut samples) {
+            let (begin, cpu, mut operations) = (Instant::now(), cpu_time(), 0u64);
+            while begin.elapsed() < turn {
+                operations += (case.run)();
+            }
+            let operations = operations as f64;
+            samples.push((
+                operations / begin.elapsed().as_secs_f64(),
+                (cpu_time() - cpu).as_secs_f64() * 1e6 / operations,
+            ));
+        }
+    }
+    println!("\n{title} ({rounds} rounds of {turn:?}, interleaved)");
+    println!("| case | {unit}/s, median | min | max | CPU µs/{unit} |\n|---|--:|--:|--:|--:|");
+    for (case, samples) in cases.iter().zip(samples) {
+        let rates: Vec<f64> = samples.iter().map(|(rate, _)| *rate).collect();
+        let cpu: Vec<f64> = samples.iter().map(|(_, cpu)| *cpu).collect();
+        let (low, high) = rates.iter().fold((f64::MAX, 0f64), |(low, high), rate| (low.min(*rate), high.max(*rate)));
+        println!("| {} | {:.0} | {low:.0} | {high:.0} | {:.3} |", case.name, median(rates), median(cpu));
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// User and system time of this process, all threads, from the kernel's ticks of 10 ms.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks: u64 = stat
+        .rsplit(')')
+        .next()
+        .into_iter()
+        .flat_map(|rest| rest.split_whitespace().skip(11).take(2))
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
