@@ -65,6 +65,16 @@ impl Case {
 }
 
 #[tokio::test]
+async fn an_idle_session_is_small() {
+    let case = Case::new().await;
+    let (engine, handler) = case.service.connect(Link::default());
+    let (_peer, ours) = duplex(1);
+    let conn = Connection::new(engine, Box::new(ours), Link::default(), Upgrade::None, Arc::default(), Instant::now());
+    let task = drive(conn, handler, case.drain.clone());
+    assert!(size_of_val(&task) < 4096, "{} octets for each connection", size_of_val(&task));
+}
+
+#[tokio::test]
 async fn messages_come_as_they_were_stored_and_sizes_are_exact() {
     let case = Case::new().await;
     let said = case.session("USER bob\r\nPASS secret\r\nSTAT\r\nLIST\r\nRETR 1\r\nRETR 2\r\nTOP 3 0\r\nQUIT\r\n").await;

@@ -63,12 +63,13 @@ pub async fn drive<E: Engine, H: Handler<E>>(
             break gone.into();
         }
         let answer = match conn.step() {
-            Step::Event(event) => handler.event(&mut conn, event).await,
+            // What an answer needs is held while it runs, not for as long as the connection idles.
+            Step::Event(event) => Box::pin(handler.event(&mut conn, event)).await,
             Step::NeedInput | Step::YourTurn => {
                 let wake_at = conn.wake_at();
                 tokio::select! {
                     moved = conn.transfer() => { let _ = moved; Ok(Next::Go) }
-                    () = handler.wake() => handler.woken(&mut conn).await,
+                    () = handler.wake() => Box::pin(handler.woken(&mut conn)).await,
                     () = drain.stopping(), if !told => {
                         told = true;
                         conn.speak(|engine, now, out| engine.shut_down(ShutDown::Stopping, now, out));
@@ -81,7 +82,7 @@ pub async fn drive<E: Engine, H: Handler<E>>(
                 }
             }
             Step::Switch(layer) => {
-                let _ = conn.switch(layer).await;
+                let _ = Box::pin(conn.switch(layer)).await;
                 Ok(Next::Go)
             }
             Step::Close(why) => {
