@@ -21,7 +21,8 @@ pub fn deadlines<S: Subject>(subject: &S, data: &[u8]) -> Result<(), Broken> {
         let (said, news) = (player.transcript.said.len(), news(&player));
         player.hear(core::slice::from_ref(octet), Reading::OCTETS)?;
         let Some(after) = player.engine.poll_timeout() else { break };
-        let nothing_happened = player.transcript.said.len() == said && self::news(&player) == news;
+        let nothing_happened =
+            player.transcript.said.len() == said && self::news(&player) == news && !subject.ends_unheard(*octet);
         let switched = matches!(player.transcript.told.last(), Some(Told::Switched(_)));
         let same_phase = after.waiting_for == before.waiting_for && !switched;
         if nothing_happened || same_phase && subject.total_phases().contains(&after.waiting_for) {

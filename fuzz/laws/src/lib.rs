@@ -26,6 +26,7 @@
 mod bodies;
 mod bounds;
 mod deadlines;
+pub mod delivery;
 mod draw;
 mod identity;
 pub mod planted;
@@ -36,9 +37,11 @@ mod resets;
 pub mod router;
 mod script;
 mod silence;
+pub mod smtp;
 mod split;
 mod subject;
 mod verbs;
+mod wire;
 
 pub use bodies::bodies;
 pub use bounds::bounds;
@@ -51,8 +54,9 @@ pub use resets::resets;
 pub use script::Script;
 pub use silence::silence;
 pub use split::split;
-pub use subject::{Enclosed, Listener, Reset, Said, Subject, Written, hex};
+pub use subject::{Enclosed, Listener, Reset, Said, Subject, Written};
 pub use verbs::verbs;
+pub use wire::hex;
 
 /// A law was broken: how.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

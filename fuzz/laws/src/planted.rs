@@ -12,7 +12,7 @@ use crate::{Draw, Enclosed, Reset, Said, Subject, Written};
 pub enum Fault {
     /// Forgets the part of a command that it has when it asks for more.
     ForgetsParts,
-    /// Keeps something for every octet that its peer ever sent.
+    /// Keeps a page for every octet that its peer ever sent.
     Hoards,
     /// Says everything twice.
     SaysTwice,
@@ -65,8 +65,8 @@ impl<E: Engine> Engine for Faulty<E> {
         }
         if self.fault == Fault::Remembers {
             for edge in &self.edges {
-                if input.starts_with(edge) {
-                    let _ = input.split_to(edge.len());
+                if input.ends_with(edge) {
+                    input.truncate(input.len() - edge.len());
                 }
             }
         }
@@ -122,7 +122,7 @@ impl<E: Engine> Engine for Faulty<E> {
     }
 
     fn memory(&self) -> usize {
-        self.engine.memory() + if self.fault == Fault::Hoards { 16 * self.hoard } else { 0 }
+        self.engine.memory() + if self.fault == Fault::Hoards { 4096 * self.hoard } else { 0 }
     }
 
     fn is_question(event: &E::Event) -> bool {
@@ -156,6 +156,10 @@ impl<S: Subject> Subject for Planted<S> {
         self.subject.total_phases()
     }
 
+    fn ends_unheard(&self, octet: u8) -> bool {
+        self.subject.ends_unheard(octet)
+    }
+
     fn sync_violations(&self) -> &[&str] {
         self.subject.sync_violations()
     }
@@ -187,8 +191,8 @@ impl<S: Subject> Subject for Planted<S> {
         self.subject.tell(event)
     }
 
-    fn listener(&self) -> Self::Listener {
-        self.subject.listener()
+    fn listener(&self, config: u8) -> Self::Listener {
+        self.subject.listener(config)
     }
 
     fn resets(&self) -> &[Reset] {
@@ -207,9 +211,5 @@ impl<S: Subject> Subject for Planted<S> {
             written.wire.remove(at + 1);
         }
         written
-    }
-
-    fn read(&self, wire: &[u8]) -> String {
-        self.subject.read(wire)
     }
 }

@@ -11,7 +11,10 @@ use pop3_proto::{
     Step, Stls,
 };
 
-use crate::{Broken, Draw, Enclosed, Listener, Reset, Said, Subject, Written, ensure, hex};
+use services::engine::Close;
+
+use crate::wire::{begins, hex, line, lines, shown};
+use crate::{Broken, Draw, Enclosed, Listener, Reset, Said, Subject, Written, ensure};
 
 /// A server with three messages, which lets everybody in as the mood is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -144,7 +147,7 @@ impl Subject for Server {
         }
     }
 
-    fn listener(&self) -> Client {
+    fn listener(&self, _config: u8) -> Client {
         Client::default()
     }
 
@@ -161,7 +164,7 @@ impl Subject for Server {
             return Vec::new();
         }
         line.extend_from_slice(b"\r\n");
-        vec![Enclosed { config: 0, lead: b"AUTH PLAIN\r\n".to_vec(), wire: line, text }]
+        vec![Enclosed { config: 0, lead: b"AUTH PLAIN\r\n".to_vec(), wire: line, text: Some(text) }]
     }
 
     /// A message, by RETR.
@@ -194,22 +197,7 @@ impl Subject for Server {
         if !text.is_empty() && !text.ends_with(b"\r\n") {
             text.extend_from_slice(b"\r\n");
         }
-        Written { wire: out.to_vec(), meant: hex(&text) }
-    }
-
-    fn read(&self, wire: &[u8]) -> String {
-        let mut lines = lines(wire);
-        let mut text = Vec::new();
-        if lines.next().is_none_or(|status| !status.starts_with(b"+OK ")) {
-            return "no message".into();
-        }
-        while let Some(line) = lines.next() {
-            if line == b".\r\n" {
-                return if lines.next().is_none() { hex(&text) } else { "more than a message".into() };
-            }
-            text.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
-        }
-        "a message without an end".into()
+        Written { wire: out.to_vec(), meant: hex(&text), read: read_message }
     }
 }
 
@@ -239,11 +227,11 @@ const RESETS: [Reset; 3] = [
 
 impl Listener for Client {
     fn utterance(&self, wire: &[u8]) -> Option<usize> {
-        lines(wire).next().filter(|line| line.ends_with(b"\r\n")).map(<[u8]>::len)
+        line(wire)
     }
 
-    fn hear(&mut self, utterance: &[u8], said: &[u8]) -> Result<(), Broken> {
-        let heard = || format!("{:?} to {:?}", String::from_utf8_lossy(said), String::from_utf8_lossy(utterance));
+    fn hear(&mut self, utterance: &[u8], said: &[u8], _end: Option<Close>) -> Result<(), Broken> {
+        let heard = || format!("{} to {}", shown(said), shown(utterance));
         let in_sasl = core::mem::take(&mut self.in_sasl);
         let command = if in_sasl { &[] } else { utterance };
         let mut lines = lines(said);
@@ -251,7 +239,7 @@ impl Listener for Client {
             return Err(Broken::new(format!("says no whole line: {}", heard())));
         };
         if status.starts_with(b"+ ") {
-            ensure!(in_sasl || has_verb(command, b"AUTH"), "challenges nobody: {}", heard());
+            ensure!(in_sasl || begins(command, b"AUTH"), "challenges nobody: {}", heard());
             self.in_sasl = true;
         } else {
             ensure!(status.starts_with(b"+OK") || status.starts_with(b"-ERR"), "says no status: {}", heard());
@@ -264,22 +252,24 @@ impl Listener for Client {
     }
 }
 
-fn has_verb(command: &[u8], verb: &[u8]) -> bool {
-    command.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb))
-}
-
 fn has_several_lines(command: &[u8]) -> bool {
-    [b"CAPA\r\n".as_slice(), b"LIST\r\n", b"UIDL\r\n", b"RETR ", b"TOP "].iter().any(|verb| has_verb(command, verb))
+    [b"CAPA\r\n".as_slice(), b"LIST\r\n", b"UIDL\r\n", b"RETR ", b"TOP "].iter().any(|verb| begins(command, verb))
 }
 
-/// The lines of a text, each with its CRLF; the last one may have none.
-fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    core::iter::from_fn(move || {
-        let end = text.windows(2).position(|two| two == b"\r\n").map_or(text.len(), |at| at + 2);
-        let (line, rest) = text.split_at_checked(end)?;
-        text = rest;
-        (!line.is_empty()).then_some(line)
-    })
+/// Reads a message out of a reply, as a client does.
+fn read_message(wire: &[u8]) -> String {
+    let mut lines = lines(wire);
+    let mut text = Vec::new();
+    if lines.next().is_none_or(|status| !status.starts_with(b"+OK ")) {
+        return "no message".into();
+    }
+    while let Some(line) = lines.next() {
+        if line == b".\r\n" {
+            return if lines.next().is_none() { hex(&text) } else { "more than a message".into() };
+        }
+        text.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+    }
+    "a message without an end".into()
 }
 
 fn configuration(number: u8) -> ServerConfig {

@@ -11,9 +11,9 @@ use crate::{Broken, Listener, Manners, Player, Reading, Script, Subject, ensure}
 pub fn replies<S: Subject>(subject: &S, data: &[u8]) -> Result<(), Broken> {
     let script = Script::new(subject.words(), data);
     let mut player = Player::new(subject, &script, Manners::Steady);
-    let mut listener = subject.listener();
+    let mut listener = subject.listener(script.config);
     player.hear(&[], Reading::WHOLE)?;
-    listener.hear(&[], &player.transcript.said)?;
+    listener.hear(&[], &player.transcript.said, player.transcript.close)?;
     let mut wire = script.wire.as_slice();
     while player.transcript.close.is_none()
         && let Some((utterance, later)) = listener.utterance(wire).and_then(|length| wire.split_at_checked(length))
@@ -23,7 +23,8 @@ pub fn replies<S: Subject>(subject: &S, data: &[u8]) -> Result<(), Broken> {
         ensure!(player.transcript.close.is_some() || player.input.is_empty(), "leaves a part of a command unread");
         // A promise that the application broke is told by the end of the connection.
         if player.transcript.close != Some(Close::Aborted) {
-            listener.hear(utterance, player.transcript.said.get(before..).unwrap_or_default())?;
+            let said = player.transcript.said.get(before..).unwrap_or_default();
+            listener.hear(utterance, said, player.transcript.close)?;
         }
         wire = later;
     }

@@ -1,10 +1,9 @@
 //! What the laws have to know of a protocol.
 
-use core::fmt::Write as _;
 use core::time::Duration;
 
 use bytes::BytesMut;
-use services::engine::Engine;
+use services::engine::{Close, Engine};
 
 use crate::{Broken, Draw};
 
@@ -23,6 +22,10 @@ pub trait Subject {
     fn memory(&self) -> usize;
     /// The names of the phases whose time runs from their beginning to their end, whatever is said in them.
     fn total_phases(&self) -> &[&str];
+    /// Whether an octet may end something that the engine takes without a word to anybody.
+    fn ends_unheard(&self, _octet: u8) -> bool {
+        false
+    }
     /// The names of the violations that octets behind a sync point are answered with.
     fn sync_violations(&self) -> &[&str];
 
@@ -42,16 +45,14 @@ pub trait Subject {
     /// An event in text: two events are the same if their texts are. Secrets are told in hexadecimal.
     fn tell(&self, event: &<Self::Engine as Engine>::Event) -> String;
 
-    /// A peer that has heard nothing yet.
-    fn listener(&self) -> Self::Listener;
+    /// A peer that has heard nothing yet, under one of the configurations.
+    fn listener(&self, config: u8) -> Self::Listener;
     /// Where the engine has to forget what it was told.
     fn resets(&self) -> &[Reset];
     /// Ways to send `text` as data: nothing in it may be taken for a command.
     fn enclose(&self, text: &[u8]) -> Vec<Enclosed>;
-    /// Something that the crate writes.
+    /// Something that the crate writes, and how the peer or the crate's own parser reads it.
     fn write(&self, draw: &mut Draw<'_>) -> Written;
-    /// What the peer, or the crate's own parser, reads there.
-    fn read(&self, wire: &[u8]) -> String;
 }
 
 /// Whether a verb was in order.
@@ -67,11 +68,12 @@ pub enum Said {
 pub trait Listener {
     /// How many octets of `wire` are the next thing to say. `None` where what is left is no whole one.
     fn utterance(&self, wire: &[u8]) -> Option<usize>;
-    /// Hears what was said to the last utterance; the greeting is said to an empty one.
+    /// Hears what was said to the last utterance, and whether the session ended with it; the greeting is said to an empty
+    /// one.
     ///
     /// # Errors
     /// If that is not one final reply and nothing more.
-    fn hear(&mut self, utterance: &[u8], said: &[u8]) -> Result<(), Broken>;
+    fn hear(&mut self, utterance: &[u8], said: &[u8], end: Option<Close>) -> Result<(), Broken>;
 }
 
 /// A place where a session forgets.
@@ -81,7 +83,7 @@ pub struct Reset {
     pub config: u8,
     /// What leads there.
     pub lead: &'static [u8],
-    /// What may be said and has to be forgotten; none of it is a violation.
+    /// What may be said and has to be forgotten; none of it ends the session.
     pub gossip: &'static [&'static [u8]],
     /// What makes the session forget.
     pub edge: &'static [u8],
@@ -96,26 +98,17 @@ pub struct Enclosed {
     pub lead: Vec<u8>,
     /// The text as it goes over the wire, with its end.
     pub wire: Vec<u8>,
-    /// The text as the application gets it.
-    pub text: Vec<u8>,
+    /// The text as the application gets it; `None` where it is not to get it.
+    pub text: Option<Vec<u8>>,
 }
 
 /// Something written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Written {
     /// As it goes over the wire.
     pub wire: Vec<u8>,
     /// What is meant by it.
     pub meant: String,
-}
-
-/// Octets in hexadecimal.
-#[must_use]
-pub fn hex(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * octets.len());
-    for octet in octets {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{octet:02x}");
-    }
-    text
+    /// How it is read.
+    pub read: fn(&[u8]) -> String,
 }

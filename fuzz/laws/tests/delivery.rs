@@ -1,0 +1,15 @@
+//! The SMTP client, which delivers a message, keeps the laws, and each law can fail. It is sent no bodies.
+
+mod common;
+
+use laws::delivery::Client;
+
+common::laws!(Client, 512, {
+    split => ForgetsParts,
+    replies => SaysTwice,
+    silence => TalksOn,
+    deadlines => IsPatient,
+    resets => Remembers,
+    identity => SavesDots,
+    verbs => Excuses,
+});

@@ -1,0 +1,17 @@
+//! The SMTP and LMTP server keeps the laws, and each law can fail.
+
+mod common;
+
+use laws::smtp::Server;
+
+common::laws!(Server, 512, {
+    split => ForgetsParts,
+    bounds => Hoards,
+    replies => SaysTwice,
+    silence => TalksOn,
+    deadlines => IsPatient,
+    resets => Remembers,
+    bodies => ObeysData,
+    identity => SavesDots,
+    verbs => Excuses,
+});
