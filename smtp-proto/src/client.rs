@@ -252,7 +252,6 @@ impl ClientSession {
         let (Phase::Switching, Switched::Tls(_)) = (&self.phase, to) else { return };
         self.transport = Transport::Tls;
         self.capabilities = Capabilities::default();
-        self.replies = Replies::default();
         self.phase = Phase::Ready;
     }
 

@@ -251,7 +251,6 @@ impl ServerSession {
         self.transport = Transport::Tls;
         self.peer = Peer::Unknown;
         self.login = Login::None;
-        self.lines = Lines::default();
         self.await_command(now);
     }
 

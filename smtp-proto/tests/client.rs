@@ -221,6 +221,32 @@ fn a_body_goes_out_only_where_it_was_asked_for() {
 }
 
 #[test]
+fn lmtp_verdicts_are_counted_anew_in_each_transaction() {
+    // The first of these transactions is given up by RSET, the second by the server's word to DATA.
+    for between in [Command::Rset, Command::Data] {
+        let mut client = Client::new(Protocol::Lmtp);
+        client.hear("220 mx.example\r\n");
+        client.send(Command::Lhlo(name())).unwrap();
+        client.hear("250 mx.example\r\n");
+        for command in [mail("<>"), rcpt("<a@b.example>"), rcpt("<b@b.example>")] {
+            let ticket = client.send(command).unwrap();
+            client.reply_to(ticket, "250 ok\r\n");
+        }
+        let said = if between == Command::Rset { "250 ok\r\n" } else { "451 later\r\n" };
+        let ticket = client.send(between).unwrap();
+        client.reply_to(ticket, said);
+        for command in [mail("<>"), rcpt("<c@b.example>"), Command::Data] {
+            let said = if command == Command::Data { "354 go\r\n" } else { "250 ok\r\n" };
+            let ticket = client.send(command).unwrap();
+            client.reply_to(ticket, said);
+        }
+        let verdict = client.session.end_body(NOW, &mut client.out).unwrap();
+        assert_eq!(client.reply_to(verdict, "250 ok\r\n"), Class::Success);
+        assert_eq!(client.session.poll_timeout(), None, "one verdict, and no other is awaited");
+    }
+}
+
+#[test]
 fn a_login_by_challenge_and_response() {
     let config = ServerConfig { plaintext_login: PlaintextLogin::Always, ..submission() };
     let mut server = Server::new(config);

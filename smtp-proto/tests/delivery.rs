@@ -303,7 +303,23 @@ fn tls_is_taken_where_it_is_offered_and_all_before_it_forgotten() {
     client.delivery.switched(Switched::Tls(TlsInfo::default()), client.now);
     let _ = client.run();
     assert_eq!(client.out.split(), "EHLO a.example\r\n");
-    // Offered again or not, and no PIPELINING here.
+    // A server that knew EHLO a moment ago is no old one: HELO would only lose what it offers.
+    let refused = client.hear("502 what?");
+    assert_eq!(refused, "QUIT\r\n");
+    assert_eq!(client.told(), "failed Server hello 502 what?\nHello\n");
+}
+
+#[test]
+fn behind_tls_only_what_is_offered_there_counts() {
+    let mut client = Client::smtp(&["a"]).play(&[
+        ("220 mx.example", "EHLO a.example\r\n"),
+        ("250-mx.example\r\n250-PIPELINING\r\n250 STARTTLS", "STARTTLS\r\n"),
+        ("220 go", ""),
+    ]);
+    client.delivery.switched(Switched::Tls(TlsInfo::default()), client.now);
+    let _ = client.run();
+    client.out.clear();
+    // STARTTLS is offered again or not, and no PIPELINING here.
     let client = client.play(&[("250-mx.example\r\n250 STARTTLS", "MAIL FROM:<me@a.example>\r\n")]);
     assert!(client.delivery.session().is_under_tls());
 }
