@@ -1,4 +1,4 @@
-//! A durable, retrying mail queue over a segmented, group-committed log.
+#![doc = include_str!("../README.md")]
 
 mod bell;
 mod body;

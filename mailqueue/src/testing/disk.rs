@@ -122,6 +122,12 @@ impl Disk {
         self.state().syncs
     }
 
+    /// Whether the machine has stopped: no call works any more.
+    pub fn is_stopped(&self) -> bool {
+        let state = self.state();
+        state.stopped.is_some() && !matches!(state.plan, Some((_, Fault::Always(_))))
+    }
+
     /// Whether the planned fault has happened.
     pub fn fault_happened(&self) -> bool {
         let state = self.state();

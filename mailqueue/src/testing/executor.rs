@@ -46,7 +46,7 @@ pub enum Settled<T> {
 
 /// Polls a future until it ends, or waits without having been woken. It does not sleep: with a spool that answers at once
 /// and a virtual clock, what is left to wait for is time.
-pub fn settle<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Settled<T> {
+pub fn settle<T>(mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Settled<T> {
     let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(true) });
     let waker = Waker::from(Arc::clone(&unpark));
     let mut context = Context::from_waker(&waker);

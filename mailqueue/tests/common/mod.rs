@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod gate;
+pub(crate) mod setting;
+pub(crate) mod town;
+pub(crate) mod witness;
+pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
