@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 use nom::Parser as _;
-use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while1};
 use nom::combinator::{map, opt};
 use nom::sequence::preceded;
@@ -428,7 +427,7 @@ fn search(by: Addressing, input: &[u8]) -> Parsed<'_, Verb<'_>> {
     let (rest, ()) = sp(input)?;
     let (after, word) = keyword(rest)?;
     let (rest, charset) = if word.eq_ignore_ascii_case("CHARSET") {
-        let (rest, charset) = preceded(sp, alt((map(atom, |name| name.as_bytes().into()), string))).parse(after)?;
+        let (rest, charset) = preceded(sp, astring).parse(after)?;
         (sp(rest)?.0, Some(charset))
     } else {
         (rest, None)

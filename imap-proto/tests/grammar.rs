@@ -252,6 +252,17 @@ fn verbs_are_known_in_any_case() {
 }
 
 #[test]
+fn a_charset_is_any_string() {
+    for text in ["]", "\"UTF-8\"", "{5}\r\nUTF-8"] {
+        let command = format!("a SEARCH CHARSET {text} ALL");
+        assert!(matches!(
+            Command::parse(command.as_bytes()),
+            Ok(Command { verb: Verb::Search { charset: Some(_), .. }, .. })
+        ));
+    }
+}
+
+#[test]
 fn macros_are_their_items() {
     let items = |name: &str| {
         let text = format!("a FETCH 1 {name}");
