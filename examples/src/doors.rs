@@ -1,5 +1,7 @@
 //! A server's listeners: all taken before the first is served.
 
+use std::error::Error as _;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -48,8 +50,12 @@ impl Doors {
             Tls::WhenAsked => Security::StartTls(Arc::clone(&self.tls)),
             Tls::AtOnce => Security::Tls(Arc::clone(&self.tls)),
         };
-        let listener = Listener::bind(endpoint, security, Arc::clone(&self.limits), Arc::clone(&self.pacing))
-            .map_err(|error| Failure::with_remedy(error, remedy(name)))?;
+        let listener = Listener::bind(endpoint, security, Arc::clone(&self.limits), Arc::clone(&self.pacing)).map_err(
+            |error| {
+                let kind = error.source().and_then(|source| source.downcast_ref()).map(io::Error::kind);
+                Failure::with_remedy(error, remedy(name, kind))
+            },
+        )?;
         self.opened.push((name, listener.local_addr().map_or_else(|| endpoint.clone(), Endpoint::Tcp)));
         Ok(Some(listener))
     }
@@ -60,9 +66,10 @@ impl Doors {
     /// As for [`open`](Self::open).
     pub async fn open_http(&mut self, address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
         let Some(address) = address else { return Ok(None) };
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::new(format!("cannot listen on {address}: {error}; {}", remedy("http"))))?;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            let remedy = remedy("http", Some(error.kind()));
+            Failure::new(format!("cannot listen on {address}: {error}; {remedy}"))
+        })?;
         self.opened.push(("http", Endpoint::Tcp(listener.local_addr().unwrap_or(address))));
         Ok(Some(listener))
     }
@@ -82,6 +89,11 @@ impl Doors {
     }
 }
 
-fn remedy(option: &str) -> String {
-    format!("stop who listens there, or choose another place with --{option} (or off)")
+fn remedy(option: &str, kind: Option<io::ErrorKind>) -> String {
+    let first = match kind {
+        Some(io::ErrorKind::AddrInUse) => "stop the program that listens there",
+        Some(io::ErrorKind::PermissionDenied) => "let this user listen there",
+        Some(_) | None => "correct the place",
+    };
+    format!("{first}, or choose another with --{option} (or off)")
 }

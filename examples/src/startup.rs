@@ -5,7 +5,7 @@ use std::fmt;
 use clap::Parser;
 use clap::error::ErrorKind;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -73,9 +73,13 @@ pub fn log_to_stderr(level: &str) -> Result<(), Failure> {
         Ok(directives) if !directives.is_empty() => ("the variable RUST_LOG", directives),
         Ok(_) | Err(_) => ("log", level.to_owned()),
     };
-    let targets: Targets = directives.parse().map_err(|_| {
-        Failure(format!("{source}: {directives:?} is no level of logging; write error, warn, info, debug or trace"))
-    })?;
+    let refused =
+        || Failure(format!("{source}: {directives:?} is no level of logging; write error, warn, info, debug or trace"));
+    // A word alone would be taken for a target, so that a misspelt level silenced everything.
+    if !directives.split(',').all(|one| one.contains('=') || one.parse::<LevelFilter>().is_ok()) {
+        return Err(refused());
+    }
+    let targets: Targets = directives.parse().map_err(|_| refused())?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     tracing_subscriber::registry().with(lines).with(targets).init();
     Ok(())

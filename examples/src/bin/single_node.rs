@@ -50,7 +50,7 @@ mail.toml:
   pop3 = \"off\"
   relay = \"smtp.example.com:25\"
 
-SIGTERM and Ctrl-C let open sessions end first; SIGHUP reads the users' file again.";
+SIGTERM and Ctrl-C let open sessions end first; SIGHUP reads the users' file again.\n";
 
 fn main() -> ExitCode {
     match start() {
@@ -102,7 +102,7 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let routing = Arc::new(Routing::new(domains, relay, &users.accounts())?);
     let accounts = Accounts::new(Arc::clone(&users), LoginLimits::default());
 
-    let named = |error| Failure::with_remedy(error, "give the server another name with --host");
+    let named = |_| Failure::new(format!("{host:?} is no name for a mail server; give it another one with --host"));
     let (routes, who) = (|| Arc::clone(&routing), || accounts.clone());
     let options = smtp_options(config, &host);
     doors.serve([smtp], Mx::new(queue.clone(), routes(), who(), &options).map_err(named)?);

@@ -1,0 +1,245 @@
+//! `single-node` as it runs: first and later starts, mail through it, signals.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::node::{Node, Place, Talk, wait};
+use rustix::process::Signal;
+
+/// Two users whose passwords are known, and no TLS to do by hand.
+const USERS: [&str; 3] = ["--user=alice@example.org:al:ice", "--user=bob@example.org:bob", "--plaintext-auth"];
+
+/// base64 of `\0alice@example.org\0al:ice`.
+const ALICE: &str = "AUTH PLAIN AGFsaWNlQGV4YW1wbGUub3JnAGFsOmljZQ==";
+
+fn send(talk: &mut Talk, from: &str, to: &str, text: &str) {
+    talk.expect(&format!("MAIL FROM:<{from}>"), "250");
+    talk.expect(&format!("RCPT TO:<{to}>"), "250");
+    talk.expect("DATA", "354");
+    talk.expect(&format!("{text}\r\n."), "250");
+}
+
+/// Waits until the maildrop has so many messages, and stays logged in.
+fn maildrop(node: &Node, user: &str, password: &str, messages: usize) -> Talk {
+    let mut found = None;
+    wait(|| {
+        let mut talk = node.talk("pop3");
+        talk.expect(&format!("USER {user}"), "+OK");
+        let entered = talk.ask(&format!("PASS {password}"));
+        if entered.starts_with("+OK") && talk.ask("STAT").starts_with(&format!("+OK {messages} ")) {
+            found = Some(talk);
+            return true;
+        }
+        // The server lets the maildrop go before it answers.
+        talk.expect("QUIT", "+OK");
+        false
+    });
+    found.unwrap()
+}
+
+#[test]
+fn it_is_healthy_until_it_is_told_to_stop() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let node = Place::new().start(&[]);
+        assert_eq!(node.healthy(), Some(true));
+        let mut talk = node.talk("pop3");
+        node.signal(signal);
+        assert!(talk.line().starts_with("-ERR"), "an idle session hears of the end");
+        assert_eq!(talk.line(), "");
+        let ended = node.ended();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn passwords_are_told_at_the_first_start_only() {
+    let first = Place::new().start(&[]).stop();
+    let told = |address: &str| {
+        let line = first.stdout.lines().find(|line| line.starts_with(&format!("  {address}   "))).unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    let (alice, bob) = (told("alice@example.org"), told("bob@example.org"));
+    assert!(!first.stderr.contains(&alice) && !first.stderr.contains(&bob), "{}", first.stderr);
+    for path in ["", "users", "key.pem"] {
+        let mode = fs::metadata(first.place.data().join(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{path} is {mode:o}");
+    }
+
+    let second = first.place.start(&["--plaintext-auth"]);
+    assert!(!second.stdout().contains(&alice) && !second.stdout().contains(&bob), "{}", second.stdout());
+    assert!(second.stdout().contains("--user alice@example.org:PASSWORD"), "{}", second.stdout());
+    maildrop(&second, "alice", &alice, 0).expect("QUIT", "+OK");
+    maildrop(&second, "bob@example.org", &bob, 0).expect("QUIT", "+OK");
+}
+
+#[test]
+fn user_adds_and_updates_and_the_server_starts() {
+    let first = Place::new().start(&["--user=carol@example.net:one", "--plaintext-auth"]);
+    assert!(!first.stdout().contains("alice@example.org  "), "users were given: {}", first.stdout());
+    maildrop(&first, "carol", "one", 0);
+    let second =
+        first.stop().place.start(&["--user=carol@example.net:two", "--user=dave@example.net:x", "--plaintext-auth"]);
+    maildrop(&second, "carol", "two", 0);
+    maildrop(&second, "dave@example.net", "x", 0);
+    let mut talk = second.talk("pop3");
+    talk.expect("USER carol", "+OK");
+    talk.expect("PASS one", "-ERR [AUTH]");
+}
+
+#[test]
+fn passwords_need_tls_unless_told_otherwise() {
+    let node = Place::new().start(&["--user=alice@example.org:al:ice"]);
+    let mut pop3 = node.talk("pop3");
+    pop3.expect("USER alice", "-ERR");
+    let mut submission = node.talk("submission");
+    submission.expect("EHLO client.example", "250");
+    submission.expect(ALICE, "5");
+}
+
+#[test]
+fn mail_goes_in_by_smtp_and_out_by_pop3() {
+    let node = Place::new().start(&USERS);
+    let text = format!("Subject: dots\r\n\r\n..one dot\r\nn\u{e4}h\r\n{}\r\n\r\n", "x".repeat(990));
+    let mut talk = node.talk("smtp");
+    talk.expect("EHLO client.example", "250");
+    send(&mut talk, "someone@example.com", "Bob+list@Example.ORG", &text);
+
+    let mut pop3 = maildrop(&node, "bob", "bob", 1);
+    pop3.expect("RETR 1", "+OK");
+    let lines = pop3.lines();
+    assert_eq!(lines[0], "Return-Path: <someone@example.com>");
+    let body = lines.iter().position(|line| line == "Subject: dots").unwrap();
+    assert_eq!(lines[body..].join("\r\n"), text);
+
+    let stderr = node.stop().stderr;
+    assert!(!stderr.contains("dots") && !stderr.contains("n\u{e4}h"), "{stderr}");
+}
+
+#[test]
+fn it_relays_for_nobody_and_knows_its_users() {
+    let node = Place::new().start(&USERS);
+    let mut stranger = node.talk("smtp");
+    stranger.expect("EHLO client.example", "250");
+    stranger.expect("MAIL FROM:<alice@example.org>", "250");
+    stranger.expect("RCPT TO:<nobody@example.org>", "550 5.1.1");
+    stranger.expect("RCPT TO:<someone@example.com>", "550 5.7.1");
+    stranger.expect("RCPT TO:<postmaster>", "250");
+    stranger.expect("AUTH PLAIN", "5");
+
+    let mut user = node.talk("submission");
+    user.expect("EHLO client.example", "250");
+    user.expect("MAIL FROM:<alice@example.org>", "530");
+    user.expect(ALICE, "235");
+    user.expect("MAIL FROM:<alice@example.org>", "250");
+    user.expect("RCPT TO:<someone@example.com>", "550 5.4.4");
+    user.expect("RCPT TO:<bob@example.org>", "250");
+}
+
+#[test]
+fn mail_of_users_goes_to_the_relay() {
+    let far = Place::new().start(&["--domain=example.com", "--user=someone@example.com:far", "--plaintext-auth"]);
+    let relay = format!("--relay=127.0.0.1:{}", far.port("smtp"));
+    let near = Place::new().start(&[&USERS[..], &[&relay]].concat());
+    let mut user = near.talk("submission");
+    user.expect("EHLO client.example", "250");
+    user.expect(ALICE, "235");
+    send(&mut user, "alice@example.org", "someone@example.com", "Subject: far\r\n\r\naway");
+    maildrop(&far, "someone", "far", 1);
+}
+
+#[test]
+fn hangup_reads_the_users_file_again() {
+    let node = Place::new().start(&USERS);
+    let users = node.data().join("users");
+    let before = fs::read_to_string(&users).unwrap();
+    let mut talk = node.talk("smtp");
+    talk.expect("EHLO client.example", "250");
+    talk.expect("MAIL FROM:<>", "250");
+    talk.expect("RCPT TO:<carol@example.org>", "550");
+    fs::write(&users, format!("{before}{}", before.replace("alice", "carol").replace("bob", "dave"))).unwrap();
+    node.signal(Signal::HUP);
+    wait(|| talk.ask("RCPT TO:<carol@example.org>").starts_with("250"));
+
+    fs::write(&users, "broken\n").unwrap();
+    node.signal(Signal::HUP);
+    wait(|| node.stderr().contains("users stay as they were"));
+    talk.expect("RCPT TO:<dave@example.org>", "250");
+}
+
+#[test]
+fn a_message_on_its_way_in_stays_with_the_client() {
+    let node = Place::new().start(&USERS);
+    let mut talk = node.talk("smtp");
+    talk.expect("EHLO client.example", "250");
+    talk.expect("MAIL FROM:<>", "250");
+    talk.expect("RCPT TO:<bob@example.org>", "250");
+    talk.expect("DATA", "354");
+    talk.say("Subject: half");
+    node.signal(Signal::TERM);
+    assert_eq!(talk.line(), "", "a word here could be taken for a verdict");
+    assert_eq!(node.ended().status.code(), Some(0));
+}
+
+/// A client that asked for a message larger than all buffers on its way, and does not take it.
+fn reluctant(node: &Node) -> Talk {
+    let mut talk = node.talk("smtp");
+    talk.expect("EHLO client.example", "250");
+    send(&mut talk, "", "bob@example.org", LINE.repeat(LINES).trim_end());
+    let mut pop3 = maildrop(node, "bob", "bob", 1);
+    pop3.expect("RETR 1", "+OK");
+    pop3
+}
+
+const LINE: &str = concat!("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde", "\r\n");
+const LINES: usize = 250_000;
+
+#[test]
+fn a_message_on_its_way_out_is_finished_before_the_end() {
+    let node = Place::new().start(&USERS);
+    let mut reluctant = reluctant(&node);
+    node.signal(Signal::TERM);
+    wait(|| node.healthy() == Some(false));
+    let refused = std::net::TcpStream::connect(("127.0.0.1", node.port("pop3")));
+    assert!(refused.is_err(), "nobody new comes in");
+    let lines = reluctant.lines();
+    assert!(lines.iter().rev().take(LINES).all(|line| line == LINE.trim_end()));
+    assert!(lines.len() > LINES);
+    assert_eq!(node.ended().status.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let node = Place::new().start(&USERS);
+    let _reluctant = reluctant(&node);
+    node.signal(Signal::TERM);
+    wait(|| node.healthy() == Some(false));
+    node.signal(Signal::TERM);
+    assert_eq!(node.ended().status.code(), Some(1));
+}
+
+#[test]
+fn sessions_that_do_not_end_are_cut_off() {
+    let node = Place::new().start(&[&USERS[..], &["--drain=0"]].concat());
+    let _reluctant = reluctant(&node);
+    let ended = node.stop();
+    assert!(ended.stderr.contains("cut off"), "{}", ended.stderr);
+    assert_eq!(ended.status.code(), Some(0));
+}
+
+#[test]
+fn metrics_tell_what_happened() {
+    let node = Place::new().start(&USERS);
+    let mut talk = node.talk("smtp");
+    talk.expect("EHLO client.example", "250");
+    send(&mut talk, "", "bob@example.org", "Subject: one\r\n\r\n");
+    maildrop(&node, "bob", "bob", 1);
+    let page = node.get("/metrics").unwrap();
+    for line in [
+        "posthaste_messages_accepted_total{service=\"smtp\"} 1",
+        "posthaste_deliveries_total{transport=\"local\",outcome=\"delivered\"} 1",
+        "posthaste_queue_messages 0",
+        "# TYPE posthaste_queue_recipients gauge",
+    ] {
+        assert!(page.contains(line), "{line} is not in {page}");
+    }
+}
