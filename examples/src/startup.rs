@@ -21,15 +21,29 @@ impl Failure {
 
     /// An error, and what to do about it.
     pub fn with_remedy(error: impl std::error::Error, remedy: impl fmt::Display) -> Self {
-        Self(format!("{error}; {remedy}"))
+        Self(format!("{}; {remedy}", with_causes(&error)))
     }
 }
 
 /// An error that says its remedy itself.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self(with_causes(&error))
     }
+}
+
+/// An error and, where it does not tell them itself, its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !told.contains(&words) {
+            told = format!("{told}: {words}");
+        }
+        cause = error.source();
+    }
+    told
 }
 
 impl fmt::Display for Failure {

@@ -10,7 +10,7 @@ use clap::Parser;
 use examples::{DataFolder, Doors, Failure, Signals, Tls, Welcome, arguments, descriptors, log_to_stderr};
 use mailqueue::files::RealFiles;
 use mailqueue::{LogConfig, LogSpool, Queue, QueueConfig};
-use mailstore::memory::MemoryStore;
+use mailstore::maildir::{MaildirConfig, MaildirStore};
 use services::config::{Certificate, Config, Options};
 use services::directory::{Accounts, LoginLimits, UsersFile, UsersOptions, random_password};
 use services::http::{self, Health, Numbers, Stage};
@@ -95,7 +95,7 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let http = doors.open_http(config.listeners.http).await?;
     let mut signals = Signals::take()?;
 
-    let store = Arc::new(MemoryStore::new());
+    let store = Arc::new(open_store(folder)?);
     let queue = open_queue(folder).await?;
     let created = add_users(config, &users, &domains)?;
     let relay = config.relay.as_ref().map(ToString::to_string);
@@ -215,9 +215,17 @@ fn certificate(config: &Config, host: &str, domains: &[String]) -> Result<Arc<ru
     tls::server_config(certificate, key).map_err(|error| Failure::with_remedy(error, remedy))
 }
 
+fn open_store(folder: &DataFolder) -> Result<MaildirStore, Failure> {
+    let path = folder.join("mail");
+    MaildirStore::open(&path, &MaildirConfig::default()).map_err(|error| {
+        let remedy = format!("mail is kept in {}, which must be a folder that this user may write", path.display());
+        Failure::with_remedy(error, remedy)
+    })
+}
+
 async fn open_queue(folder: &DataFolder) -> Result<Spooled, Failure> {
     let path = folder.join("queue");
-    let remedy = || format!("the queue is kept in {}; let this user write there", path.display());
+    let remedy = || format!("the queue is kept in {}, which must be a folder that this user may write", path.display());
     let files = RealFiles::new(&path).map_err(|error| Failure::with_remedy(error, remedy()))?;
     let (spool, report) =
         LogSpool::open(files, LogConfig::default()).map_err(|error| Failure::with_remedy(error, remedy()))?;

@@ -90,6 +90,16 @@ fn a_data_folder_that_cannot_be_written() {
 }
 
 #[test]
+fn folders_within_it_that_are_none() {
+    for name in ["mail", "queue"] {
+        let place = Place::new();
+        fs::create_dir(place.data()).unwrap();
+        let file = write(&place.data().join(name), "");
+        refused(place, &[], &[&file, "os error", "must be a folder"]);
+    }
+}
+
+#[test]
 fn a_data_folder_that_another_server_has() {
     let first = Place::new().start(&[]);
     let data = first.data();

@@ -116,6 +116,25 @@ fn mail_goes_in_by_smtp_and_out_by_pop3() {
 }
 
 #[test]
+fn mail_is_a_maildir_that_survives_a_restart() {
+    let node = Place::new().start(&USERS);
+    let mut talk = node.talk("smtp");
+    talk.expect("EHLO client.example", "250");
+    send(&mut talk, "", "bob@example.org", "Subject: kept\r\n\r\n");
+    let uidl = |node: &Node| {
+        let mut pop3 = maildrop(node, "bob", "bob", 1);
+        pop3.expect("UIDL", "+OK");
+        pop3.lines()
+    };
+    let before = uidl(&node);
+    let inbox = node.data().join("mail/example.org/bob");
+    let messages = |folder| fs::read_dir(inbox.join(folder)).unwrap().count();
+    assert_eq!(messages("new") + messages("cur"), 1);
+    let node = node.stop().place.start(&["--plaintext-auth"]);
+    assert_eq!(uidl(&node), before);
+}
+
+#[test]
 fn it_relays_for_nobody_and_knows_its_users() {
     let node = Place::new().start(&USERS);
     let mut stranger = node.talk("smtp");
