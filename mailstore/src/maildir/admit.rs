@@ -67,10 +67,7 @@ impl Open<'_> {
         let path = self.site.message(place.dir, &place.base, &place.info);
         self.mirror.in_doubt = true;
         match self.admit_as(uid, draft, &path, place) {
-            Ok(appended) => {
-                self.mirror.in_doubt = false;
-                Ok(Admitted::New(appended))
-            }
+            Ok(appended) => Ok(Admitted::New(appended)),
             Err(fault) => {
                 // Nothing of it is to remain. Should this fail too, the delivery id in its name tells the next attempt.
                 let _ = self.site.files.remove(&path);
@@ -93,6 +90,8 @@ impl Open<'_> {
         let modseq = self.mirror.issue_modseq(self.site)?;
         bring_in(self.site, draft, path, place.dir)?;
         self.mirror.append_lines(self.site, self.lock, vec![(uid, Line::new(Arc::clone(&place.base)))])?;
+        // It is in, whatever comes now.
+        self.mirror.in_doubt = false;
         let guid = text(&place.base);
         let flags = self.mirror.flags_of(&place.info, &place.numbers);
         let message = Message {
@@ -111,7 +110,7 @@ impl Open<'_> {
             self.mirror.book.facts.deliveries.insert(id.as_str().into(), delivery.clone());
             news.push(Fact::Delivered(id.as_str().into(), delivery));
         }
-        self.mirror.book.record(self.site, &news)?;
+        self.mirror.note(self.site, &news);
         let uidvalidity = self.mirror.ledger.uidvalidity();
         Ok(Appended { uidvalidity, uid, custody: Custody::attest_durable(guid) })
     }

@@ -90,7 +90,10 @@ impl Open<'_> {
                 }
             }
         }
+        // Synced: should the power go and the new names be lost, the facts will tell that the flags are not those that
+        // were told, and they get a new MODSEQ.
         self.mirror.book.record(self.site, &news).map_err(Fault::from)?;
+        self.mirror.book.sync(self.site).map_err(Fault::from)?;
         self.mirror.in_doubt = false;
         Ok(stored)
     }
@@ -173,8 +176,7 @@ impl Open<'_> {
             self.remove_file(*uid)?;
         }
         self.forget(&doomed, &dirs, modseq)?;
-        self.mirror.in_doubt = false;
-        self.mirror.tidy(self.site, self.lock)?;
+        self.tidy();
         Ok(doomed)
     }
 
@@ -206,8 +208,16 @@ impl Open<'_> {
             self.mirror.remove(*uid, modseq);
         }
         let gone: Vec<_> = facts::ranges(uids.iter().copied()).into_iter().map(Fact::Gone).collect();
-        self.mirror.book.record(self.site, &gone)?;
+        self.mirror.in_doubt = false;
+        self.mirror.note(self.site, &gone);
         Ok(())
+    }
+
+    /// Writes control files anew if that is worth it. It is no harm if it fails.
+    fn tidy(&mut self) {
+        if self.mirror.tidy(self.site, self.lock).is_err() {
+            self.mirror.in_doubt = true;
+        }
     }
 
     /// Copies or moves messages into another mailbox.
@@ -240,14 +250,12 @@ impl Open<'_> {
                 return Err(trouble.into());
             }
         };
-        target.mirror.in_doubt = false;
         if how == Transfer::Move {
             let modseq = self.mirror.issue_modseq(self.site).map_err(Fault::from)?;
             let gone: Vec<_> = legs.iter().map(|leg| leg.old).collect();
             let dirs = self.dirs(&gone);
             self.forget(&gone, &dirs, modseq)?;
-            self.mirror.in_doubt = false;
-            self.mirror.tidy(self.site, self.lock).map_err(Fault::from)?;
+            self.tidy();
         }
         Ok(Copied { uidvalidity, uids: copied })
     }
@@ -269,10 +277,7 @@ impl Open<'_> {
         self.carry(&legs, self, Transfer::Copy).map_err(Fault::from)?;
         let copied = self.take_in_legs(&legs);
         match copied {
-            Ok(uids) => {
-                self.mirror.in_doubt = false;
-                Ok(Copied { uidvalidity, uids })
-            }
+            Ok(uids) => Ok(Copied { uidvalidity, uids }),
             Err(trouble) => {
                 self.carry_back(&legs, self, Transfer::Copy);
                 Err(trouble.into())
@@ -333,6 +338,8 @@ impl Open<'_> {
         let modseq = self.mirror.issue_modseq(self.site)?;
         let lines = (first..).zip(legs).map(|(uid, leg)| (uid, Line::new(Arc::clone(&leg.place.base)))).collect();
         self.mirror.append_lines(self.site, self.lock, lines)?;
+        // They are here, whatever comes now.
+        self.mirror.in_doubt = false;
         let (mut copied, mut news) = (Vec::with_capacity(legs.len()), Vec::with_capacity(legs.len()));
         for (uid, leg) in (first..).zip(legs) {
             let message = Message {
@@ -348,7 +355,7 @@ impl Open<'_> {
             news.extend(self.mirror.ledger.entry(uid).map(fact));
             copied.push((leg.old, uid));
         }
-        self.mirror.book.record(self.site, &news)?;
+        self.mirror.note(self.site, &news);
         Ok(copied)
     }
 }

@@ -96,7 +96,7 @@ impl Folder {
         let trusted = mirror.is_trusted(&self.site)?;
         let done = operation(&mut Open { site: &self.site, lock: &mut lock, mirror });
         if done.is_ok() && trusted {
-            mirror.trust_ours(&self.site)?;
+            mirror.trust_ours(&self.site);
         }
         self.settle(&mut state);
         drop(lock);

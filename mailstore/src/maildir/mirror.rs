@@ -264,12 +264,12 @@ impl Mirror {
     }
 
     /// To be called after a change of ours to directories that were trusted before it.
-    pub(crate) fn trust_ours(&mut self, site: &Site) -> Result<(), Fault> {
-        let stamps = site.stamps()?;
-        if self.dirs.is_some_and(|looked| looked.stamps != stamps) {
-            self.dirs = Some(Looked { stamps, trust: Trust::Ours });
-        }
-        Ok(())
+    pub(crate) fn trust_ours(&mut self, site: &Site) {
+        self.dirs = match (self.dirs, site.stamps()) {
+            (Some(looked), Ok(stamps)) if looked.stamps == stamps => Some(looked),
+            (_, Ok(stamps)) => Some(Looked { stamps, trust: Trust::Ours }),
+            (_, Err(_)) => None,
+        };
     }
 
     /// The next MODSEQ, persisted so far that it will never be given again.
@@ -340,6 +340,14 @@ impl Mirror {
         }
         self.claimed = self.ledger.claimed();
         self.book.rewrite(site, messages, self.claimed)
+    }
+
+    /// Records facts that are no more than a memory: what they say has happened, and shows in the files. Should it fail,
+    /// the mailbox is read again.
+    pub(super) fn note(&mut self, site: &Site, facts: &[Fact]) {
+        if self.book.record(site, facts).is_err() {
+            self.in_doubt = true;
+        }
     }
 
     /// Persists the watermark of \Recent. It need not be synced: what is told twice after a crash is only told twice.

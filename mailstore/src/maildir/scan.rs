@@ -78,6 +78,10 @@ impl Mirror {
         news.extend(facts::ranges(missing).into_iter().map(Fact::Gone));
         self.take_in(site, lock, found, known, &mut modseq, &mut news)?;
         self.book.record(site, &news)?;
+        if changed {
+            // What others have done may be undone when the power goes; then it is another change.
+            self.book.sync(site)?;
+        }
         self.dirs = Some(Looked { stamps, trust: trust(stamps.new.max(stamps.cur), started) });
         self.in_doubt = false;
         Ok(())
@@ -195,25 +199,21 @@ impl Mirror {
                 },
             };
             self.take_in_one(uid, place, measures, modseq);
+            let entry = self.ledger.entry(uid);
             if !unchanged {
-                news.extend(self.ledger.entry(uid).map(fact));
-                news.extend(self.ledger.entry(uid).and_then(|entry| delivered(site, entry)));
+                news.extend(entry.map(fact));
+            }
+            let known = |id: &Arc<str>| self.book.facts.deliveries.contains_key(id);
+            let delivery = entry.and_then(|entry| delivered(site, entry)).filter(|(id, _)| !known(id));
+            if let Some((id, delivery)) = delivery {
+                news.push(Fact::Delivered(Arc::clone(&id), delivery.clone()));
+                self.book.facts.deliveries.insert(id, delivery);
             }
         }
         // What was known and is not there any more was expunged by somebody else.
         let lost: Vec<_> = known.into_keys().filter(|uid| self.ledger.entry(*uid).is_none()).collect();
         self.gone.extend(lost.iter().copied().filter(|uid| self.list.lines.contains_key(uid)));
         news.extend(facts::ranges(lost).into_iter().map(Fact::Gone));
-        self.book.facts.deliveries.extend(news.iter().filter_map(|fact| match fact {
-            Fact::Delivered(id, delivery) => Some((Arc::clone(id), delivery.clone())),
-            Fact::UidValidity(_)
-            | Fact::Ceiling(_)
-            | Fact::Claimed(_)
-            | Fact::Message(..)
-            | Fact::Gone(_)
-            | Fact::Keyword(..)
-            | Fact::Unknown(_) => None,
-        }));
         Ok(())
     }
 
@@ -255,13 +255,13 @@ impl Known {
 }
 
 /// What a message's name says about its delivery.
-fn delivered(site: &Site, Entry { message, place }: &Entry<Place>) -> Option<Fact> {
+fn delivered(site: &Site, Entry { message, place }: &Entry<Place>) -> Option<(Arc<str>, Delivery)> {
     let id = std::str::from_utf8(basename::field(&place.base, b'D')?).ok()?;
     if !crate::message::is_delivery_id(id) {
         return None;
     }
     let delivery = Delivery { at: site.files.now().seconds, uid: message.uid, guid: Arc::clone(&message.guid) };
-    Some(Fact::Delivered(id.into(), delivery))
+    Some((id.into(), delivery))
 }
 
 fn trust(modified: Stamp, looked: Stamp) -> Trust {

@@ -1,5 +1,7 @@
 //! What tests of a store need and no runtime gives them.
 
+mod sim;
+
 use std::{
     future::Future,
     pin::pin,
@@ -7,6 +9,8 @@ use std::{
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
 };
+
+pub use self::sim::{Failure, Loss, SimFiles};
 
 struct Unpark(Thread);
 
