@@ -279,6 +279,20 @@ fn a_login_by_challenge_and_response() {
 }
 
 #[test]
+fn each_reply_has_its_time_from_the_reply_before_it() {
+    let mut client = Client::greeted("250-PIPELINING\r\n");
+    let at = Duration::from_secs;
+    let due = |client: &Client| client.session.poll_timeout().map(|deadline| deadline.at);
+    assert_eq!(due(&client), None, "the server owes nothing");
+    client.session.send(&mail("<>"), at(1000), &mut client.out).unwrap();
+    client.session.send(&rcpt("<a@b.example>"), at(1100), &mut client.out).unwrap();
+    assert_eq!(due(&client), Some(at(1300)), "what is sent later does not wait longer for what came first");
+    client.input.extend_from_slice(b"250 ok\r\n");
+    let _ = client.session.next_event(at(1200), &mut client.input, &mut client.out);
+    assert_eq!(due(&client), Some(at(1500)));
+}
+
+#[test]
 fn a_shutdown_of_an_idle_client_says_quit() {
     let mut client = Client::greeted("");
     client.session.shut_down(ShutDown::Stopping, NOW, &mut client.out);

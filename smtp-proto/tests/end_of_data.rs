@@ -191,6 +191,22 @@ fn a_message_that_goes_on_and_on_ends_the_connection() {
 }
 
 #[test]
+fn a_message_within_the_limit_is_no_flood_whatever_the_factor() {
+    let mut config = config();
+    config.limits.message = 10;
+    config.limits.oversize_factor = 0;
+    assert_eq!(data(config).say("12345678\r\n.\r\n"), "250 2.0.0 message accepted\r\n");
+}
+
+#[test]
+fn what_was_refused_is_not_pardoned_by_losing_interest() {
+    let mut server = data(config());
+    server.say("a\nb");
+    server.session.discard_body().unwrap();
+    assert_eq!(server.say("\r\n.\r\n"), "554 5.6.0 message holds a lone CR or LF\r\n");
+}
+
+#[test]
 fn a_body_that_nobody_wants_is_not_handed_on() {
     let mut server = data(config());
     server.say("one\r\n");

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::{Server, config, submission};
 use smtp_proto::{
-    Close, EarlyTalk, Enhanced, Event, Layer, Misuse, Protocol, Reply, ReplyCode, ServerConfig, ServerSession,
-    ShutDown, Step, Violation, Vrfy, Waiting,
+    Close, EarlyTalk, Enhanced, Event, Layer, Misuse, PlaintextLogin, Protocol, Reply, ReplyCode, ServerConfig,
+    ServerSession, ShutDown, Step, Violation, Vrfy, Waiting,
 };
 
 fn refusal() -> Reply {
@@ -29,7 +29,7 @@ fn lmtp() -> ServerConfig {
 /// Every question there is, open; and what leads there.
 fn questions() -> Vec<(Server, Event)> {
     let vrfy = ServerConfig { vrfy: Vrfy::Ask, ..submission() };
-    let vrfy = ServerConfig { plaintext_login: smtp_proto::PlaintextLogin::Always, ..vrfy };
+    let vrfy = ServerConfig { plaintext_login: PlaintextLogin::Always, ..vrfy };
     let envelope = "MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\n";
     let mut opened = vec![];
     let mut server = Server::new(vrfy.clone());
@@ -251,6 +251,29 @@ fn stopping_waits_for_the_open_answer_and_then_says_goodbye() {
 }
 
 #[test]
+fn the_end_of_input_does_not_take_a_goodbye_back() {
+    let mut server = Server::greeted(config());
+    server.input.extend_from_slice(b"MAIL FROM:<>\r\n");
+    server.ask();
+    server.session.shut_down(ShutDown::Stopping, server.now, &mut server.out);
+    server.session.handle_eof();
+    server.session.accept(server.now, &mut server.out).unwrap();
+    assert_eq!(server.heard(), "250 2.1.0 sender ok\r\n421 4.3.2 mx.example service is shutting down\r\n");
+}
+
+#[test]
+fn a_login_that_could_not_be_checked_was_no_guess() {
+    let mut server = Server::greeted(ServerConfig { plaintext_login: PlaintextLogin::Always, ..submission() });
+    let later = Reply::new(ReplyCode::TEMPORARY_FAILURE, Enhanced::new(7, 0), "later");
+    for _ in 0..10 {
+        server.input.extend_from_slice(b"AUTH PLAIN eA==\r\n");
+        server.ask();
+        server.session.reply(&later, server.now, &mut server.out).unwrap();
+        assert_eq!(server.heard(), "454 4.7.0 later\r\n");
+    }
+}
+
+#[test]
 fn a_fault_answers_the_open_question_by_421() {
     for (mut server, question) in questions() {
         server.out.clear();
@@ -330,8 +353,7 @@ fn an_idle_session_is_small() {
 
 #[test]
 fn secrets_are_in_no_debug_output() {
-    let mut server =
-        Server::greeted(ServerConfig { plaintext_login: smtp_proto::PlaintextLogin::Always, ..submission() });
+    let mut server = Server::greeted(ServerConfig { plaintext_login: PlaintextLogin::Always, ..submission() });
     server.input.extend_from_slice(b"AUTH PLAIN aHVudGVyMg==\r\n");
     let question = server.ask();
     assert!(matches!(&question, Event::Auth { initial: Some(secret), .. } if secret.expose() == b"hunter2"));

@@ -229,7 +229,7 @@ impl ServerSession {
 fn is_other_protocol(line: &[u8]) -> bool {
     const METHODS: [&[u8]; 8] = [b"GET", b"POST", b"PUT", b"HEAD", b"CONNECT", b"OPTIONS", b"DELETE", b"TRACE"];
     let word = line.split(|octet| *octet == b' ').next().unwrap_or_default();
-    METHODS.contains(&word) || word.ends_with(b":") && word.len() > 1
+    METHODS.contains(&word) || word.ends_with(b":")
 }
 
 /// `BDAT SP chunk-size [SP end-marker]`.
