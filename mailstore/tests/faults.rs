@@ -1,7 +1,8 @@
 //! Deliveries, expunges, copies and moves on a disk that fails or loses power at every single call: what was promised
 //! is kept, exactly once, and trying again never doubles anything.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use mailstore::{
@@ -11,7 +12,6 @@ use mailstore::{
     maildir::{MaildirConfig, MaildirMailbox, MaildirStore},
     testing::{Failure, Loss, SimFiles, block_on},
 };
-use std::sync::Arc;
 
 const OLD: &[u8] = b"Subject: old\r\n\r\nwas here before\r\n";
 const NEW: &[u8] = b"Subject: new\r\n\r\nis on its way\r\n";
@@ -61,6 +61,13 @@ impl World {
     fn restarted(self, loss: Loss) -> Self {
         self.disk.restart(loss);
         // A lock that was torn does not say whose it was, and is respected until it is old.
+        self.disk.pass(130);
+        Self::on(self.disk)
+    }
+
+    /// The same disk after the process was killed.
+    fn revived(self) -> Self {
+        self.disk.revive();
         self.disk.pass(130);
         Self::on(self.disk)
     }
@@ -197,7 +204,7 @@ fn a_call_that_fails_costs_an_error_and_nothing_else() {
                 assert_eq!(count(&world.inbox, body), 1, "{what}, again");
                 let told = snapshot(&world.inbox);
                 for loss in [Loss::All, Loss::Nothing] {
-                    let world = World { disk: world.disk.clone(), ..World::on(world.disk.clone()) }.restarted(loss);
+                    let world = World::on(world.disk.clone()).restarted(loss);
                     let found = bodies(&world.inbox);
                     assert_eq!(found.get(&1).map(Vec::as_slice), Some(OLD), "{what}");
                     assert_eq!(count(&world.inbox, body), 1, "{what}, after {loss:?}");
@@ -216,9 +223,7 @@ fn what_a_killed_process_left_is_made_durable_before_it_is_answered_for() {
     for (deliver, body) in DELIVERIES {
         at_every_call(Failure::PowerOff, deliver, |world, _, call| {
             let what = format!("call {call}");
-            world.disk.revive();
-            world.disk.pass(130);
-            let world = World::on(world.disk.clone());
+            let world = world.revived();
             let told = snapshot(&world.inbox);
             let uid = deliver(&world).unwrap();
             let world = world.restarted(Loss::All);
@@ -229,9 +234,7 @@ fn what_a_killed_process_left_is_made_durable_before_it_is_answered_for() {
             }
         });
         at_every_call(Failure::PowerOff, deliver, |world, _, call| {
-            world.disk.revive();
-            world.disk.pass(130);
-            let world = World::on(world.disk.clone());
+            let world = world.revived();
             let told = snapshot(&world.inbox);
             let world = world.restarted(Loss::All);
             never_back(&told, &snapshot(&world.inbox), &format!("call {call}, only looked at"));
@@ -423,7 +426,7 @@ fn what_is_left_in_tmp_is_swept_when_it_is_old() {
     let world = World::new();
     let mut writer = block_on(world.inbox.append(NewMessage::default())).unwrap();
     block_on(writer.write(Bytes::from(vec![b'x'; 100_000]))).unwrap();
-    let world = World { disk: world.disk.clone(), ..world.restarted(Loss::Nothing) };
+    let world = world.restarted(Loss::Nothing);
     std::mem::forget(writer);
     snapshot(&world.inbox);
     assert!(!world.disk.list(tmp).unwrap().is_empty(), "it may still be written");
