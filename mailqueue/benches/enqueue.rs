@@ -1,7 +1,7 @@
 //! Durable enqueues: `cargo bench -p posthaste-mailqueue [-- DIRECTORY]`.
 //!
-//! Sixteen threads commit messages of 2 KB as fast as each is answered. The line above is a bare log for comparison: one
-//! thread that writes as much, to a file prepared with zeros, with one sync for sixteen messages.
+//! Tasks on two threads commit messages of 2 KB as fast as each is answered, and remove every other one. The first line is
+//! a bare log for comparison: one thread that writes as much, to a file prepared with zeros, one sync for 16 messages.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use mailqueue::files::RealFiles;
 use mailqueue::testing::block_on;
 use mailqueue::{Destination, Draft, Envelope, LogConfig, LogSpool, MessageId, Note, Recipient, Spool, UnixMicros};
@@ -63,18 +64,14 @@ fn enqueue(directory: &Path, tasks: u64) -> Result<(f64, f64), Box<dyn std::erro
     let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
     let before = cpu_time()?;
     let start = Instant::now();
+    let threads = tasks.min(2);
     thread::scope(|scope| {
-        for task in 0..tasks {
+        for thread in 0..threads {
             let (spool, stop, count) = (&spool, &stop, &count);
             scope.spawn(move || {
-                let body = vec![b'x'; BODY];
-                for number in 0.. {
-                    let id = MessageId::new(UnixMicros(number), task);
-                    if stop.load(Ordering::Relaxed) || block_on(one(spool, id, &body)).is_err() {
-                        return;
-                    }
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
+                let tasks =
+                    (thread..tasks).step_by(threads as usize).map(|task| enqueue_until(spool, task, stop, count));
+                block_on(tasks.collect::<FuturesUnordered<_>>().count());
             });
         }
         thread::sleep(TIME);
@@ -84,6 +81,17 @@ fn enqueue(directory: &Path, tasks: u64) -> Result<(f64, f64), Box<dyn std::erro
     let cpu = cpu_time()?.saturating_sub(before);
     block_on(spool.close());
     Ok((count / time, cpu.as_secs_f64() * 1e6 / count))
+}
+
+async fn enqueue_until(spool: &impl Spool, task: u64, stop: &AtomicBool, count: &AtomicU64) {
+    let body = vec![b'x'; BODY];
+    for number in 0.. {
+        let id = MessageId::new(UnixMicros(number), task);
+        if stop.load(Ordering::Relaxed) || one(spool, id, &body).await.is_err() {
+            return;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 async fn one(spool: &impl Spool, id: MessageId, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {

@@ -123,12 +123,17 @@ impl<F: Files> LogSpool<F> {
         Ok((Self { shared, requests, pool }, report))
     }
 
-    /// Octets that may still be accepted.
-    fn free(&self) -> io::Result<u64> {
-        let disk = self.shared.files.free()?.saturating_sub(self.shared.config.reserve);
+    /// Octets that may still be accepted into what is prepared.
+    fn prepared(&self) -> u64 {
         let index = self.shared.index();
         let spare = index.spares.saturating_sub(1) as u64 * u64::from(self.shared.config.segment_size);
-        Ok(disk.saturating_add(spare).saturating_add(index.room))
+        spare.saturating_add(index.room)
+    }
+
+    /// Octets that may still be accepted in all.
+    fn free(&self) -> io::Result<u64> {
+        let disk = self.shared.files.free()?.saturating_sub(self.shared.config.reserve);
+        Ok(disk.saturating_add(self.prepared()))
     }
 }
 
@@ -138,11 +143,11 @@ impl<F: Files> Spool for LogSpool<F> {
     async fn begin(&self, id: MessageId, expected: u64) -> Result<LogDraft<F>, CommitError> {
         // The body and, roughly, its envelope and headers.
         let needed = expected.saturating_add(record_size(0) as u64 * 4);
-        match self.free() {
-            Ok(free) if free < needed => Err(CommitError::Full),
-            // Where the disk does not say, the writes will.
-            Ok(_) | Err(_) => Ok(LogDraft::new(Arc::clone(&self.shared), self.requests.clone(), id)),
+        // The disk is asked only where it matters. Where it does not say, the writes will.
+        if self.prepared() < needed && self.free().is_ok_and(|free| free < needed) {
+            return Err(CommitError::Full);
         }
+        Ok(LogDraft::new(Arc::clone(&self.shared), self.requests.clone(), id))
     }
 
     async fn take(&self, limit: usize) -> Result<Vec<Stored>, ReadError> {

@@ -130,10 +130,10 @@ fn a_dead_disk_refuses_mail_and_loses_none() {
     }
 }
 
-/// Lets the sync of a commit fail: the call behind the look at the disk's room and the write.
+/// Lets the sync of a commit fail: the call behind the write.
 fn refuse_a_commit(disk: &Disk, ledger: &mut Ledger, spool: &impl Spool) {
     let syncs = disk.syncs();
-    disk.fault_at(3, Fault::Once(ErrorKind::Other));
+    disk.fault_at(2, Fault::Once(ErrorKind::Other));
     assert!(ledger.ask(spool, Step::Commit { number: 100, size: 50 }).is_err());
     assert!(disk.fault_happened() && disk.syncs() == syncs);
     disk.repair();
