@@ -299,3 +299,43 @@ async fn stls_puts_tls_in_place_and_plain_octets_behind_it_end_the_session() {
     stream.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "+OK send the password\r\n+OK maildrop ready\r\n+OK 1 4194304\r\n+OK goodbye\r\n");
 }
+
+/// A proxy in short: it hears who logs in, leaves the engine, and splices the client to where he lives.
+struct Proxy;
+
+impl Handler<ServerSession> for Proxy {
+    async fn event(&mut self, conn: &mut Connection<ServerSession>, event: Event) -> Result<Next, Fault> {
+        if let Event::Login { .. } = event {
+            return Ok(Next::Detach);
+        }
+        conn.speak(|e, now, out| e.accept(now, out))?;
+        Ok(Next::Go)
+    }
+
+    async fn closed(self, _why: Close) {}
+}
+
+#[tokio::test]
+async fn a_proxy_takes_the_stream_and_what_was_read_ahead() {
+    let (mut peer, ours) = duplex(4096);
+    let (_handle, drain) = Drain::new();
+    let engine = ServerSession::new(Arc::new(config()), pop3_proto::Link::default(), Duration::ZERO);
+    let conn = Connection::new(engine, Box::new(ours), Link::default(), Upgrade::None, Arc::default(), Instant::now());
+    peer.write_all(b"USER bob\r\nPASS x\r\nSTAT\r\n").await.unwrap();
+    let (_, detached) = drive(conn, Proxy, drain).await;
+    let mut detached = detached.unwrap();
+    assert_eq!(&detached.input[..], b"STAT\r\n");
+
+    let (mut backend, far) = duplex(4096);
+    backend.write_all(&detached.input).await.unwrap();
+    let splice = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut detached.stream, &mut backend).await });
+    let mut far = far;
+    let mut heard = [0; 6];
+    far.read_exact(&mut heard).await.unwrap();
+    far.write_all(b"+OK 0 0\r\n").await.unwrap();
+    drop(far);
+    let said = read_to_end(&mut peer).await;
+    assert!(said.ends_with("+OK send the password\r\n+OK 0 0\r\n"), "{said}");
+    drop(peer);
+    splice.await.unwrap().unwrap();
+}
