@@ -1,5 +1,8 @@
 //! [`engine!`](crate::engine!) for our own engines. Others call it for theirs.
 
+crate::engine!(imap_proto, ServerSession, Event, [Tls, Deflate]);
+crate::engine!(link imap_proto);
+
 crate::engine!(pop3_proto, ServerSession, Event, [Tls]);
 crate::engine!(link pop3_proto);
 

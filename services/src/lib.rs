@@ -23,8 +23,10 @@ pub mod http;
 #[cfg(feature = "routes")]
 pub mod routes;
 
-#[cfg(feature = "smtp")]
+#[cfg(any(feature = "imap", feature = "smtp"))]
 mod convert;
+#[cfg(feature = "imap")]
+pub mod imap;
 #[cfg(feature = "directory")]
 mod login;
 #[cfg(feature = "smtp")]

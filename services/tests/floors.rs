@@ -82,9 +82,10 @@ fn services_without_their_features_have_no_runtime() {
 }
 
 #[test]
-fn two_vocabularies_meet_in_one_file() {
+fn two_vocabularies_meet_in_one_room() {
     for source in sources("services/src") {
-        if source.ends_with("convert.rs") || source.ends_with("engines.rs") {
+        let converts = source.ends_with("convert.rs") || source.starts_with(root().join("services/src/convert"));
+        if converts || source.ends_with("engines.rs") {
             continue;
         }
         let text = std::fs::read_to_string(&source).unwrap();
