@@ -14,6 +14,7 @@ use mailstore::maildir::{MaildirConfig, MaildirStore};
 use services::config::{Certificate, Config, Options};
 use services::directory::{Accounts, LoginLimits, UsersFile, UsersOptions, random_password};
 use services::http::{self, Health, Numbers, Stage};
+use services::imap::{Imap, ImapOptions};
 use services::net::{ConnectionLimits, Drain, DrainHandle, Endpoint, tls};
 use services::outbound::{Outbound, TokioClock, measure};
 use services::pop3::{Pop3, Pop3Options};
@@ -90,6 +91,8 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let submission = doors.open("submission", &config.listeners.submission, Tls::WhenAsked)?;
     let submissions = doors.open("submissions", &config.listeners.submissions, Tls::AtOnce)?;
     let lmtp = doors.open("lmtp", &config.listeners.lmtp, Tls::Never)?;
+    let imap = doors.open("imap", &config.listeners.imap, Tls::WhenAsked)?;
+    let imaps = doors.open("imaps", &config.listeners.imaps, Tls::AtOnce)?;
     let pop3 = doors.open("pop3", &config.listeners.pop3, Tls::WhenAsked)?;
     let pop3s = doors.open("pop3s", &config.listeners.pop3s, Tls::AtOnce)?;
     let http = doors.open_http(config.listeners.http).await?;
@@ -110,6 +113,7 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     doors.serve([submission, submissions], service);
     let options = SmtpOptions { start_tls: smtp_proto::StartTls::Off, ..options };
     doors.serve([lmtp], Lmtp::new(Arc::clone(&store), routes(), who(), &options).map_err(named)?);
+    doors.serve([imap, imaps], Imap::new(Arc::clone(&store), who(), imap_options(config, &host)));
     doors.serve([pop3, pop3s], Pop3::new(Arc::clone(&store), who(), pop3_options(config, &host)));
     let outbound = Outbound::new(store, &host).map_err(named)?;
     let deliveries = tokio::spawn({
@@ -242,6 +246,12 @@ fn smtp_options(config: &Config, host: &str) -> SmtpOptions {
         plaintext_login,
         message_size: config.message_size,
     }
+}
+
+fn imap_options(config: &Config, host: &str) -> ImapOptions {
+    use imap_proto::{PlaintextLogin, StartTls};
+    let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
+    ImapOptions { host: host.to_owned(), starttls: StartTls::Offered, plaintext_login }
 }
 
 fn pop3_options(config: &Config, host: &str) -> Pop3Options {

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// The services that a node listens for over TCP.
-const SERVICES: [&str; 6] = ["smtp", "submission", "submissions", "pop3", "pop3s", "http"];
+const SERVICES: [&str; 8] = ["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http"];
 
 /// So long nothing that a test waits for takes, on however slow a machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -147,12 +147,23 @@ impl Node {
         Ended { status: status.unwrap(), stdout, stderr, place }
     }
 
+    /// A client of a service, behind the greeting.
     pub(crate) fn talk(&self, service: &str) -> Talk {
+        let mut talk = self.connect(service);
+        let greeting = talk.line();
+        assert!(greeting.starts_with("220") || greeting.starts_with(['+', '*']), "{greeting}");
+        talk
+    }
+
+    /// What a service says at once.
+    pub(crate) fn greeting(&self, service: &str) -> String {
+        self.connect(service).line()
+    }
+
+    fn connect(&self, service: &str) -> Talk {
         let stream = TcpStream::connect(("127.0.0.1", self.port(service))).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut talk = Talk { reader: BufReader::new(stream.try_clone().unwrap()), writer: stream };
-        assert!(talk.line().starts_with(['2', '+']));
-        talk
+        Talk { reader: BufReader::new(stream.try_clone().unwrap()), writer: stream }
     }
 }
 

@@ -1,9 +1,11 @@
 //! `single-node` as it runs: first and later starts, mail through it, signals.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
-use crate::node::{Node, Place, Talk, wait};
+use crate::node::{Node, Place, Talk, wait, write};
 use rustix::process::Signal;
 
 /// Two users whose passwords are known, and no TLS to do by hand.
@@ -73,6 +75,51 @@ fn passwords_are_told_at_the_first_start_only() {
 }
 
 #[test]
+fn the_lines_to_paste_send_a_message_and_read_it_back() {
+    let node = Place::new().start(&[]);
+    let page = node.stdout();
+    let lines: Vec<_> = page.lines().skip_while(|line| !line.starts_with("Send a message:")).collect();
+    let end = lines.iter().position(|line| line.is_empty()).unwrap();
+    let (send, read) = lines[..end].split_at(lines.iter().position(|line| line.starts_with("Read it back:")).unwrap());
+    assert!(read[1].contains(" 'imaps://"), "{page}");
+    assert_eq!(shell(&send[1..].join("\n")), "");
+    let mut read_back = String::new();
+    wait(|| {
+        read_back = shell(read[1]);
+        !read_back.is_empty()
+    });
+    assert!(read_back.ends_with("Subject: Hello\r\n\r\nIt works.\r\n"), "{read_back}");
+}
+
+/// What a shell prints when lines are pasted there. curl is one of the tools that the README asks for.
+fn shell(lines: &str) -> String {
+    let output = Command::new("sh").arg("-c").arg(lines).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    // An INBOX that is still empty has no last message.
+    assert!(output.status.success() || output.status.code() == Some(78), "{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_configuration_is_read_and_the_command_line_wins() {
+    let place = Place::new();
+    let text = "domain = \"example.net\"\nhost = \"mx.example.net\"\nuser = \"zoe@example.com:zoe\"\npop3 = \"off\"";
+    let file =
+        write(&place.path("mail.toml"), &format!("{text}\nplaintext-auth = true\nconnections-per-address = 3\n"));
+    // The place to listen for POP3 is on the command line.
+    let node = place.start(&["--config", &file]);
+    maildrop(&node, "zoe", "zoe", 0);
+    let mut talk = node.talk("smtp");
+    talk.expect("HELO client.example", "250 mx.example.net");
+    talk.expect("MAIL FROM:<>", "250");
+    talk.expect("RCPT TO:<nobody@example.net>", "550 5.1.1");
+    talk.expect("RCPT TO:<nobody@example.org>", "550 5.7.1");
+    talk.expect("RCPT TO:<zoe@example.com>", "250");
+    let _others = [node.talk("imap"), node.talk("imap")];
+    wait(|| node.greeting("smtp").starts_with("421"));
+}
+
+#[test]
 fn user_adds_and_updates_and_the_server_starts() {
     let first = Place::new().start(&["--user=carol@example.net:one", "--plaintext-auth"]);
     assert!(!first.stdout().contains("alice@example.org  "), "users were given: {}", first.stdout());
@@ -94,6 +141,8 @@ fn passwords_need_tls_unless_told_otherwise() {
     let mut submission = node.talk("submission");
     submission.expect("EHLO client.example", "250");
     submission.expect(ALICE, "5");
+    let mut imap = node.talk("imap");
+    imap.expect("a LOGIN alice al:ice", "a NO");
 }
 
 #[test]
@@ -218,8 +267,8 @@ fn a_message_on_its_way_out_is_finished_before_the_end() {
     let mut reluctant = reluctant(&node);
     node.signal(Signal::TERM);
     wait(|| node.healthy() == Some(false));
-    let refused = std::net::TcpStream::connect(("127.0.0.1", node.port("pop3")));
-    assert!(refused.is_err(), "nobody new comes in");
+    // Nobody new comes in.
+    wait(|| TcpStream::connect(("127.0.0.1", node.port("pop3"))).is_err());
     let lines = reluctant.lines();
     assert!(lines.iter().rev().take(LINES).all(|line| line == LINE.trim_end()));
     assert!(lines.len() > LINES);
