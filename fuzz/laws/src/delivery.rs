@@ -280,7 +280,8 @@ impl Owed {
 }
 
 /// The octets that a client sends for a message that it gets in two pieces.
-pub(crate) fn message(text: &[u8], cut: usize) -> Vec<u8> {
+#[must_use]
+pub fn message(text: &[u8], cut: usize) -> Vec<u8> {
     let replies: &[u8] =
         b"220 s\r\n250-s\r\n250-8BITMIME\r\n250 PIPELINING\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n";
     let (mut input, mut out, now) = (BytesMut::from(replies), BytesMut::new(), Duration::ZERO);

@@ -29,6 +29,7 @@ mod deadlines;
 pub mod delivery;
 mod draw;
 mod identity;
+pub mod imap;
 pub mod planted;
 mod player;
 pub mod pop3;

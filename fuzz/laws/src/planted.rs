@@ -22,10 +22,10 @@ pub enum Fault {
     IsPatient,
     /// Does not notice a reset.
     Remembers,
-    /// Obeys `QUIT` wherever it is written.
+    /// Obeys `QUIT` and `LOGOUT` wherever they are written.
     ObeysData,
-    /// Leaves out a dot where it should double one.
-    SavesDots,
+    /// Leaves out an octet of what it writes.
+    SkipsOctets,
     /// Writes an excuse when a verb is out of order.
     Excuses,
 }
@@ -70,7 +70,8 @@ impl<E: Engine> Engine for Faulty<E> {
                 }
             }
         }
-        if self.fault == Fault::ObeysData && input.windows(6).any(|six| six == b"QUIT\r\n") {
+        let obeys = |word: &[u8]| input.windows(word.len()).any(|octets| octets == word);
+        if self.fault == Fault::ObeysData && (obeys(b"QUIT\r\n") || obeys(b"LOGOUT\r\n")) {
             self.engine.abort();
         }
         let before = out.len();
@@ -205,10 +206,8 @@ impl<S: Subject> Subject for Planted<S> {
 
     fn write(&self, draw: &mut Draw<'_>) -> Written {
         let mut written = self.subject.write(draw);
-        if self.fault == Fault::SavesDots
-            && let Some(at) = written.wire.windows(3).position(|three| three == b"\n..")
-        {
-            written.wire.remove(at + 1);
+        if self.fault == Fault::SkipsOctets && !written.wire.is_empty() {
+            written.wire.remove(written.wire.len() / 2);
         }
         written
     }

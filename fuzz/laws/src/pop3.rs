@@ -173,31 +173,11 @@ impl Subject for Server {
         for _ in 0..draw.octet() % 24 {
             text.extend_from_slice(draw.pick(&[b".".as_slice(), b"\r\n", b"x", b"\r\n.", b"\r", b"\r\n.\r\n"]));
         }
-        let (mut input, mut out) = (BytesMut::from(b"USER a\r\nPASS b\r\nRETR 1\r\n".as_slice()), BytesMut::new());
-        let now = Duration::ZERO;
-        let mut session = self.start(0, now);
-        loop {
-            match session.next_event(now, &mut input, &mut out) {
-                Step::Event(Event::Login { .. }) => {
-                    let _ = session.open(Arc::new(of(&[&text])), now, &mut out);
-                    out.clear();
-                }
-                Step::Event(Event::Retrieve { .. }) => {
-                    let _ = session.accept(now, &mut out);
-                    let (front, rest) = text.split_at(draw.below(text.len() + 1));
-                    let _ = session.body(front, &mut out).and_then(|()| session.body(rest, &mut out));
-                    let _ = session.end_body(now, &mut out);
-                }
-                Step::Event(_) => {
-                    let _ = session.accept(now, &mut out);
-                }
-                Step::NeedInput | Step::YourTurn | Step::Switch(_) | Step::Close(_) => break,
-            }
-        }
+        let wire = message(&text, draw.below(text.len() + 1));
         if !text.is_empty() && !text.ends_with(b"\r\n") {
             text.extend_from_slice(b"\r\n");
         }
-        Written { wire: out.to_vec(), meant: hex(&text), read: read_message }
+        Written { wire, meant: hex(&text), read: read_message }
     }
 }
 
@@ -254,6 +234,39 @@ impl Listener for Client {
 
 fn has_several_lines(command: &[u8]) -> bool {
     [b"CAPA\r\n".as_slice(), b"LIST\r\n", b"UIDL\r\n", b"RETR ", b"TOP "].iter().any(|verb| begins(command, verb))
+}
+
+/// The octets that a server sends for a message that it gets in two pieces, its status line first.
+#[must_use]
+pub fn message(text: &[u8], cut: usize) -> Vec<u8> {
+    let commands = b"USER a\r\nPASS b\r\nRETR 1\r\n";
+    let (mut input, mut out, now) = (BytesMut::from(commands.as_slice()), BytesMut::new(), Duration::ZERO);
+    let mut session = Server.start(0, now);
+    while let Step::Event(event) = session.next_event(now, &mut input, &mut out) {
+        match event {
+            Event::Login { .. } => {
+                let _ = session.open(Arc::new(of(&[text])), now, &mut out);
+                out.clear();
+            }
+            Event::Retrieve { .. } => {
+                let _ = session.accept(now, &mut out);
+                let (front, rest) = text.split_at_checked(cut).unwrap_or((text, &[]));
+                let _ = session.body(front, &mut out).and_then(|()| session.body(rest, &mut out));
+                let _ = session.end_body(now, &mut out);
+            }
+            Event::Connected
+            | Event::Auth { .. }
+            | Event::SaslResponse(_)
+            | Event::SaslCancelled
+            | Event::List
+            | Event::Top { .. }
+            | Event::Update { .. }
+            | Event::Violation(_) => {
+                let _ = session.accept(now, &mut out);
+            }
+        }
+    }
+    out.to_vec()
 }
 
 /// Reads a message out of a reply, as a client does.

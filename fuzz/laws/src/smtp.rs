@@ -487,8 +487,7 @@ fn configuration(number: u8) -> ServerConfig {
             ..strict
         },
         3 => ServerConfig { protocol: Protocol::Lmtp, ..strict },
-        // Without STARTTLS: the violation that is one too many may be the one behind it, and has another name then.
-        4 => ServerConfig { limits: small, ..strict },
+        4 => ServerConfig { start_tls: StartTls::Offered, limits: small, ..strict },
         _ => ServerConfig { limits: small, protocol: Protocol::Lmtp, ..common },
     }
 }

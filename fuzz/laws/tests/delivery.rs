@@ -10,6 +10,6 @@ common::laws!(Client, 512, {
     silence => TalksOn,
     deadlines => IsPatient,
     resets => Remembers,
-    identity => SavesDots,
+    identity => SkipsOctets,
     verbs => Excuses,
 });

@@ -12,6 +12,6 @@ common::laws!(Server, 512, {
     deadlines => IsPatient,
     resets => Remembers,
     bodies => ObeysData,
-    identity => SavesDots,
+    identity => SkipsOctets,
     verbs => Excuses,
 });
