@@ -64,7 +64,7 @@ pub struct Config {
     /// Connections at once from one address (IPv6: from one /64). A household or an office behind one address needs
     /// dozens; one client must not take all there are.
     pub connections_per_address: usize,
-    /// How long open sessions may go on when the server stops.
+    /// How long open sessions, and after them deliveries, may go on when the server stops.
     pub drain: Duration,
     /// What is logged, as `RUST_LOG` would say it.
     pub log: String,
@@ -195,7 +195,7 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", help_heading = "Running")]
     pub connections_per_address: Option<usize>,
 
-    /// Longest time that open sessions may go on when the server stops [default: 30]
+    /// Longest time that open sessions, then deliveries, may go on when the server stops [default: 30]
     #[arg(long, value_name = "SECONDS", help_heading = "Running")]
     pub drain: Option<u64>,
 

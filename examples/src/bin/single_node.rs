@@ -21,6 +21,7 @@ use services::pop3::{Pop3, Pop3Options};
 use services::routes::Routing;
 use services::smtp::{Lmtp, Mx, SmtpOptions, Submission};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 /// A whole mail server in one process. Without any option it listens on this machine only, keeps everything in
@@ -82,6 +83,8 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let users = Arc::new(UsersFile::open_or_create(&config.users, UsersOptions::default())?);
     let domains = domains(config, &users);
     let host = config.host.clone().or_else(|| domains.first().cloned()).unwrap_or_default();
+    let named = |_| Failure::new(format!("{host:?} is no name for a mail server; give it another one with --host"));
+    smtp_proto::Domain::parse(&host).map_err(named)?;
 
     // Every address is taken before anything is made that is told only once.
     let (sessions, drain) = Drain::new();
@@ -105,7 +108,6 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let routing = Arc::new(Routing::new(domains, relay, &users.accounts())?);
     let accounts = Accounts::new(Arc::clone(&users), LoginLimits::default());
 
-    let named = |_| Failure::new(format!("{host:?} is no name for a mail server; give it another one with --host"));
     let (routes, who) = (|| Arc::clone(&routing), || accounts.clone());
     let options = smtp_options(config, &host);
     doors.serve([smtp], Mx::new(queue.clone(), routes(), who(), &options).map_err(named)?);
@@ -139,7 +141,8 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     }
     observers.stop();
     if let Some(operators) = operators {
-        let _ = operators.await;
+        // Whoever keeps a connection open and asks nothing does not keep the server.
+        let _ = timeout(Duration::from_secs(1), operators).await;
     }
     tracing::info!("stopped");
     Ok(())
@@ -147,15 +150,16 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
 
 type Spooled = Queue<LogSpool>;
 
-/// Lets sessions end, then deliveries under way, then the spool's last writes.
-async fn wind_down(at_most: Duration, mut sessions: DrainHandle, queue: &Spooled, deliveries: JoinHandle<()>) {
+/// Lets sessions end, then deliveries under way, each for so long at most, then the spool's last writes.
+async fn wind_down(at_most: Duration, mut sessions: DrainHandle, queue: &Spooled, mut deliveries: JoinHandle<()>) {
     sessions.stop();
     if !sessions.drained(at_most).await {
         tracing::warn!("some sessions did not end in time and are cut off");
     }
     queue.drain();
-    if deliveries.await.is_err() {
-        tracing::error!("deliveries ended before their time; they go on at the next start");
+    if timeout(at_most, &mut deliveries).await.is_err() {
+        tracing::warn!("some deliveries did not end in time; they are tried again after the next start");
+        deliveries.abort();
     }
     queue.close().await;
 }

@@ -234,7 +234,7 @@ pub(crate) fn wait(mut until: impl FnMut() -> bool) {
 }
 
 /// A port below those that the system gives to clients. Tests in one process never get the same.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = std::process::id().wrapping_mul(97) % 12_000;
     loop {

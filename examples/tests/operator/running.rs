@@ -1,11 +1,11 @@
 //! `single-node` as it runs: first and later starts, mail through it, signals.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::node::{Node, Place, Talk, wait, write};
+use crate::node::{Node, Place, Talk, free_port, wait, write};
 use rustix::process::Signal;
 
 /// Two users whose passwords are known, and no TLS to do by hand.
@@ -283,6 +283,30 @@ fn a_second_signal_stops_at_once() {
     wait(|| node.healthy() == Some(false));
     node.signal(Signal::TERM);
     assert_eq!(node.ended().status.code(), Some(1));
+}
+
+#[test]
+fn neither_a_silent_relay_nor_a_silent_scraper_holds_the_end() {
+    let relay = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+    let option = format!("--relay={}", relay.local_addr().unwrap());
+    let node = Place::new().start(&[&USERS[..], &[&option, "--drain=1"]].concat());
+    let mut user = node.talk("submission");
+    user.expect("EHLO client.example", "250");
+    user.expect(ALICE, "235");
+    send(&mut user, "alice@example.org", "someone@example.com", "Subject: far\r\n\r\naway");
+    let (_taken, _) = relay.accept().unwrap();
+    let _scraper = TcpStream::connect(("127.0.0.1", node.port("http"))).unwrap();
+    let ended = node.stop();
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(ended.stderr.contains("some deliveries did not end in time"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_name_that_is_refused_makes_no_users() {
+    let ended = Place::new().fail(&["--host=-mail.example"]);
+    assert_eq!(ended.status.code(), Some(2));
+    let node = ended.place.start(&[]);
+    assert!(node.stdout().contains("alice@example.org   "), "{}", node.stdout());
 }
 
 #[test]
