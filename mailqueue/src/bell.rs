@@ -36,3 +36,19 @@ impl Bell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Context;
+
+    use super::*;
+
+    #[test]
+    fn what_happens_between_the_look_and_the_wait_is_seen() {
+        let (bell, looks) = (Bell::default(), AtomicU32::new(0));
+        let mut wait = pin!(bell.when(|| looks.fetch_add(1, Ordering::Relaxed) > 0));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+}

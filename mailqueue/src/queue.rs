@@ -128,7 +128,7 @@ impl<S: Spool> Queue<S> {
     /// Begins to take a message in.
     ///
     /// # Errors
-    /// [`CommitError::Full`] where there is no room for any mail, [`CommitError::Unavailable`] where none can be stored.
+    /// [`CommitError::Full`] where there is no room for any mail.
     pub async fn begin(&self, envelope: Envelope) -> Result<Incoming<S>, CommitError> {
         let id = self.shared.ids.next(self.shared.clock.wall());
         let draft = self.shared.spool.begin(id, 0).await?;

@@ -18,7 +18,7 @@ pub trait Spool: Send + Sync + 'static {
     /// Opens a place for a message of about `expected` octets (0 where nobody knows).
     ///
     /// # Errors
-    /// [`CommitError::Full`] where there is no room for it, [`CommitError::Unavailable`] where nothing can be stored now.
+    /// [`CommitError::Full`] where there is no room for it, [`CommitError::Unavailable`] where the spool is closed.
     fn begin(&self, id: MessageId, expected: u64) -> impl Future<Output = Result<Self::Draft, CommitError>> + Send;
 
     /// Hands over stored messages that nobody works on yet, the oldest first and at most `limit`: after a start those
@@ -144,7 +144,7 @@ pub enum CommitError {
     /// It could not be written or synced.
     #[error("the message could not be stored ({0})")]
     Failed(io::ErrorKind),
-    /// Earlier writes failed and no place could be opened since where writing works, or the spool is closed.
+    /// The spool is closed, or a write of this message was dropped half way.
     #[error("the spool takes no mail now")]
     Unavailable,
 }
@@ -161,7 +161,7 @@ pub enum RecordError {
     /// They could not be written or synced.
     #[error("the facts could not be stored ({0})")]
     Failed(io::ErrorKind),
-    /// No place can be written now, or the spool is closed.
+    /// The spool is closed.
     #[error("the spool cannot be written now")]
     Unavailable,
 }

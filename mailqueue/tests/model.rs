@@ -87,12 +87,24 @@ fn a_disk_that_fails_for_hours_brings_every_letter_once_when_it_works_again() {
     }
 }
 
+#[test]
+fn a_message_on_its_way_out_is_not_dropped_with_the_run() {
+    let mut town = Town::new();
+    town.open();
+    town.send(10, 0, 0);
+    town.disk.fault_at(1, Fault::Always(ErrorKind::Other));
+    town.work(seconds(600));
+    town.change_shifts();
+    town.disk.repair();
+    town.finish();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn whatever_happens_every_letter_comes(
-        turns in prop::collection::vec((0_u8..12, any::<u16>()), 1..30),
+        turns in prop::collection::vec((0_u8..14, any::<u16>()), 1..30),
         seed: u64,
     ) {
         let mut town = Town::new();
@@ -106,6 +118,8 @@ proptest! {
                 8 => town.release_all(),
                 9 => town.disk.fault_at(1 + chance % 20, Fault::Once(ErrorKind::Other)),
                 10 => town.disk.fault_at(1 + chance % 20, Fault::Crash),
+                11 => town.change_shifts(),
+                12 => town.disk.repair(),
                 _ => town.crash(Survival::Some(chance)),
             }
             town.nothing_is_forgotten();

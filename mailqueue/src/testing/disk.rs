@@ -100,8 +100,11 @@ impl Disk {
         state.plan = Some((state.calls + call, fault));
     }
 
-    /// Lets everything work again, if the machine did not stop.
+    /// Lets everything work again. A machine that stopped stays so.
     pub fn repair(&self) {
+        if self.is_stopped() {
+            return;
+        }
         let mut state = self.state();
         state.plan = None;
         state.stopped = None;

@@ -59,7 +59,12 @@ impl Transport for Doorstep {
         let mut outcomes = Vec::new();
         for index in &batch.recipients {
             let delivery = batch.delivery_id(*index);
-            assert!(!self.recorded.lock().unwrap().contains(&delivery), "{delivery} was recorded, and comes again");
+            let recorded = self.recorded.lock().unwrap();
+            assert!(!recorded.delivered.contains(&delivery), "{delivery} was recorded, and comes again");
+            // The batch tells the highest number of its attempts.
+            let announced = (1..=batch.attempt).any(|attempt| recorded.tried.contains(&(delivery.clone(), attempt)));
+            assert!(announced, "{delivery} is dialled, and nobody wrote it down");
+            drop(recorded);
             let address = batch.envelope.recipients[*index].address.clone();
             let mood = people.moods.entry(address).or_insert(number as u32 % 3);
             outcomes.push(if *mood > 0 {
@@ -91,6 +96,11 @@ impl Town {
             let config = QueueConfig { recipients_per_batch: 2, patience: seconds(60), ..QueueConfig::default() };
             block_on(Queue::open(spool, config, Arc::new(self.clock.clone()))).ok()
         });
+        self.change_shifts();
+    }
+
+    /// Drops the run wherever it is, and begins another.
+    pub(crate) fn change_shifts(&mut self) {
         let doorstep = Doorstep { people: Arc::clone(&self.people), recorded: Arc::clone(&self.recorded) };
         self.run = self
             .office
@@ -177,26 +187,38 @@ impl Town {
         for delivery in &people.promised {
             assert!(waiting.contains(delivery) || people.letters.contains_key(delivery), "{delivery} is forgotten");
         }
-        for delivery in self.recorded.lock().unwrap().iter() {
+        for delivery in &self.recorded.lock().unwrap().delivered {
             assert!(!waiting.contains(delivery), "{delivery} is recorded, and waits");
         }
     }
 
-    /// Works until nothing is left to do, on a disk that works. Every promise must be kept then.
+    /// Works until nothing is left to do, on a disk that works. Every promise must be kept then, and the spool must know.
     pub(crate) fn finish(&mut self) {
         if self.office.is_none() {
             self.open();
         }
+        self.deliver_all();
+        let people = self.people();
+        for delivery in &people.promised {
+            assert!(people.letters.contains_key(delivery), "{delivery} never came");
+        }
+        let promised: BTreeSet<MessageId> =
+            people.promised.iter().filter_map(|one| one.split('.').next()?.parse().ok()).collect();
+        drop(people);
+        self.crash(Survival::Nothing);
+        let office = self.office.clone().expect("open");
+        let back = office.list(None, usize::MAX).into_iter().find(|entry| promised.contains(&entry.id));
+        assert_eq!(back, None, "the queue was done with it, and the spool was not told");
+        self.deliver_all();
+    }
+
+    fn deliver_all(&mut self) {
         for _ in 0..4 {
             self.release_all();
             self.work(seconds(24 * 3600));
         }
         let office = self.office.clone().expect("open");
         assert_eq!(office.list(None, usize::MAX), []);
-        let people = self.people();
-        for delivery in &people.promised {
-            assert!(people.letters.contains_key(delivery), "{delivery} never came");
-        }
     }
 
     /// The most often that a letter came.

@@ -10,8 +10,16 @@ use mailqueue::{
     Stored,
 };
 
-/// Deliveries whose outcome is durable: nobody may make them again.
-pub(crate) type Recorded = Arc<Mutex<BTreeSet<String>>>;
+/// What is durable, by delivery id.
+pub(crate) type Recorded = Arc<Mutex<Facts>>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// An attempt may be made.
+    pub(crate) tried: BTreeSet<(String, u32)>,
+    /// Nobody may make it again.
+    pub(crate) delivered: BTreeSet<String>,
+}
 
 /// Waits for the spool behind it inside each poll, so that a test sees a queue that waits for time alone.
 pub(crate) struct Witness<S> {
@@ -48,9 +56,13 @@ impl<S: Spool> Spool for Witness<S> {
         block_on(self.spool.record(id, notes.clone()))?;
         let mut recorded = self.recorded.lock().unwrap();
         for note in notes {
-            if let Note::Progress(steps) = note {
-                let delivered = steps.iter().filter(|(_, progress)| matches!(progress, Progress::Delivered { .. }));
-                recorded.extend(delivered.map(|(index, _)| format!("{id}.{index}")));
+            let Note::Progress(steps) = note else { continue };
+            for (index, progress) in steps {
+                match progress {
+                    Progress::Trying { attempt, .. } => drop(recorded.tried.insert((format!("{id}.{index}"), attempt))),
+                    Progress::Delivered { .. } => drop(recorded.delivered.insert(format!("{id}.{index}"))),
+                    Progress::Fresh | Progress::Deferred { .. } | Progress::Held { .. } => {}
+                }
             }
         }
         Ok(())
