@@ -1,10 +1,16 @@
 //! The IMAP service over a store in memory.
 #![cfg(feature = "imap")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "a test may fail")]
 
 #[path = "imap/client.rs"]
 mod client;
+#[path = "imap/fetching.rs"]
+mod fetching;
+#[path = "imap/hostile.rs"]
+mod hostile;
 #[path = "imap/mailboxes.rs"]
 mod mailboxes;
+#[path = "imap/searching.rs"]
+mod searching;
 #[path = "imap/two_sessions.rs"]
 mod two_sessions;

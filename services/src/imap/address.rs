@@ -121,9 +121,10 @@ impl Reader<'_> {
     fn domain(&mut self) -> Vec<u8> {
         let mut host = Vec::new();
         loop {
-            self.rest = behind_space(self.rest);
+            // Not over comments: there may be a name in one.
+            self.rest = self.rest.trim_ascii_start();
             match self.rest {
-                [b'[', ..] => {
+                [b'[', ..] if host.is_empty() => {
                     let end = self.rest.iter().position(|octet| *octet == b']').map_or(self.rest.len(), |end| end + 1);
                     let (literal, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
                     host.extend(literal.iter().filter(|octet| !matches!(octet, b'\r' | b'\n' | 0)));

@@ -342,3 +342,6 @@ impl Scanner {
 
 /// Where a body begins whose header is not over.
 const UNKNOWN: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests;
