@@ -10,6 +10,10 @@ mod fetching;
 mod hostile;
 #[path = "imap/mailboxes.rs"]
 mod mailboxes;
+#[path = "imap/odd_store.rs"]
+mod odd_store;
+#[path = "imap/oddities.rs"]
+mod oddities;
 #[path = "imap/searching.rs"]
 mod searching;
 #[path = "imap/two_sessions.rs"]

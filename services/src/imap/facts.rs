@@ -34,14 +34,13 @@ impl Facts {
         Self::All(messages.iter().map(Fact::from).collect())
     }
 
-    /// Takes in messages that are new.
+    /// Takes in messages that are new. A snapshot may have had some of them before the session heard of them.
     pub(super) fn add(&mut self, messages: &[Message]) {
-        match self {
-            Self::All(facts) => facts.extend(messages.iter().map(Fact::from)),
-            Self::Some(facts) => {
-                facts.extend(messages.iter().map(Fact::from));
-                facts.drain(..facts.len().saturating_sub(NEW_MAX));
-            }
+        let (Self::All(facts) | Self::Some(facts)) = self;
+        let last = facts.last().map_or(0, |fact| fact.uid);
+        facts.extend(messages.iter().map(Fact::from).filter(|fact| fact.uid > last));
+        if let Self::Some(facts) = self {
+            facts.drain(..facts.len().saturating_sub(NEW_MAX));
         }
     }
 
@@ -87,6 +86,14 @@ mod tests {
             inherited_uidl: None,
         };
         uids.map(message).collect()
+    }
+
+    #[test]
+    fn what_a_snapshot_had_before_is_not_taken_in_twice() {
+        let mut facts = Facts::of(&messages(1..=5));
+        facts.add(&messages(4..=7));
+        let Facts::All(held) = facts else { panic!("some of them") };
+        assert_eq!(held.iter().map(|fact| fact.uid).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

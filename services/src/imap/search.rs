@@ -8,11 +8,11 @@ use mailstore::{Account, Mailbox, Reader as _};
 
 use super::budget::Budget;
 use super::facts::Fact;
-use super::header::{self, Media, field, fields};
+use super::header::{self, Field, Media, field, fields};
 use super::mail::Mail;
 use super::mime::{Holds, Part, Tree};
 use super::select::Open;
-use super::text::{Hunt, Needle, Reading, decoded};
+use super::text::{Folded, Hunt, Needle, Reading, decoded};
 use super::{Conn, User, accept};
 use crate::convert::imap as convert;
 use crate::net::Fault;
@@ -143,24 +143,24 @@ impl Search {
 
     fn look_at_header(&self, header: &[u8], evidence: &mut Evidence<'_>) {
         evidence.sent = Some(field(header, "Date").and_then(written_day));
-        let mut known: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
-        if !self.quests.is_empty() {
-            for field in fields(header) {
-                known.entry(field.name.to_ascii_lowercase()).or_default().push(decoded(field.value));
-            }
+        if self.quests.is_empty() {
+            return;
+        }
+        let mut values: BTreeMap<Vec<u8>, Vec<Folded>> = BTreeMap::new();
+        let mut lines = Vec::new();
+        for field in fields(header) {
+            let value = decoded(field.value);
+            lines.push(Folded::new(&line(&field, &value)));
+            values.entry(field.name.to_ascii_lowercase()).or_default().push(Folded::new(&value));
         }
         for (quest, found) in self.quests.iter().zip(&mut evidence.found) {
             match &quest.place {
                 Place::Field(name) => {
-                    let values = known.get(name.to_ascii_lowercase().as_bytes());
+                    let values = values.get(name.to_ascii_lowercase().as_bytes());
                     *found = Some(values.is_some_and(|values| quest.any || quest.is_in_any(values)));
                 }
-                Place::Text => {
-                    if known.values().any(|values| quest.is_in_any(values)) {
-                        *found = Some(true);
-                    }
-                }
-                Place::Body => {}
+                Place::Text if quest.is_in_any(&lines) => *found = Some(true),
+                Place::Text | Place::Body => {}
             }
         }
     }
@@ -177,7 +177,7 @@ impl Search {
             // The headers of messages within the message are a part of its body.
             if messages.contains(&index) {
                 for field in fields(&part.fields) {
-                    hunt.look(&decoded(field.value));
+                    hunt.look(&line(&field, &decoded(field.value)));
                     hunt.next_text();
                 }
             }
@@ -193,6 +193,11 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// A field as people see it.
+fn line(field: &Field<'_>, value: &str) -> String {
+    format!("{}: {value}", String::from_utf8_lossy(field.name))
 }
 
 /// The places of the messages within a message.
@@ -227,7 +232,7 @@ async fn hunt_in<M: Mailbox>(mail: &Mail<'_, M>, part: &Part, hunt: &mut Hunt<'_
 }
 
 impl Quest {
-    fn is_in_any(&self, values: &[String]) -> bool {
+    fn is_in_any(&self, values: &[Folded]) -> bool {
         values.iter().any(|value| self.needle.is_in(value))
     }
 }

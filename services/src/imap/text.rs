@@ -34,13 +34,23 @@ impl Needle {
         Self { finder: Finder::new(fold(text).as_bytes()).into_owned() }
     }
 
-    /// Whether it is in this text, which is not folded yet.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        self.finder.find(fold(text).as_bytes()).is_some()
+    /// Whether it is in this text.
+    pub(super) fn is_in(&self, text: &Folded) -> bool {
+        self.finder.find(text.0.as_bytes()).is_some()
     }
 
     fn len(&self) -> usize {
         self.finder.needle().len()
+    }
+}
+
+/// Text in the form in which it is compared.
+#[derive(Debug)]
+pub(super) struct Folded(String);
+
+impl Folded {
+    pub(super) fn new(text: &str) -> Self {
+        Self(fold(text))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use imap_proto::{PlaintextLogin, StartTls};
 use mailstore::memory::MemoryStore;
-use mailstore::{Account as _, Mailbox as _, NewMessage, Store as _, Writer as _};
+use mailstore::{Account as _, Mailbox as _, NewMessage, Store, Writer as _};
 use services::directory::{Accounts, LoginLimits, UsersFile, UsersOptions};
 use services::engine::Link;
 use services::imap::{Imap, ImapOptions};
@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 pub(crate) const USER: &str = "bob@example.org";
 
-pub(crate) struct Server {
+pub(crate) struct Server<S = MemoryStore> {
+    /// What lies behind the service, whatever stands between.
     pub(crate) store: Arc<MemoryStore>,
-    service: Imap<MemoryStore>,
+    service: Imap<S>,
     _drain: DrainHandle,
     drain: Drain,
     _directory: tempfile::TempDir,
@@ -26,16 +27,23 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        Self::over(Arc::clone(&store), store)
+    }
+}
+
+impl<S: Store> Server<S> {
+    /// Serves one store, behind which another has the messages.
+    pub(crate) fn over(served: Arc<S>, store: Arc<MemoryStore>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let users = UsersFile::open_or_create(directory.path().join("users"), UsersOptions::default()).unwrap();
         users.set_password(USER, b"secret").unwrap();
-        let store = Arc::new(MemoryStore::new());
         let options = ImapOptions {
             host: "mail.example.org".into(),
             starttls: StartTls::Off,
             plaintext_login: PlaintextLogin::Always,
         };
-        let service = Imap::new(Arc::clone(&store), Accounts::new(users, LoginLimits::default()), options);
+        let service = Imap::new(served, Accounts::new(users, LoginLimits::default()), options);
         let (handle, drain) = Drain::new();
         Self { store, service, _drain: handle, drain, _directory: directory }
     }

@@ -63,6 +63,8 @@ async fn keys_of_all_kinds() {
         ("BODY within", "2"),
         ("TEXT plain NOT BODY needle", "1"),
         ("BODY parts", ""),
+        ("TEXT \"subject: plain\"", "3"),
+        ("BODY \"Subject: within\"", "2"),
         ("OR BODY nowhere SUBJECT parts", "2"),
         ("NOT TEXT needle UNFLAGGED", "2 4"),
         ("BODY \"\"", "1 2 3 4"),
