@@ -293,7 +293,7 @@ impl<A: mailstore::Account> User<A> {
             Event::Fetch(fetch) => self.fetch(conn, &fetch).await,
             Event::Store(store) => self.store(conn, &store).await,
             Event::Copy(copy) => self.copy(conn, &copy).await,
-            Event::Move(copy) => self.r#move(conn, &copy).await,
+            Event::Move(copy) => self.move_away(conn, &copy).await,
             Event::Expunge { uids } => self.expunge(conn, uids.as_ref()).await,
             Event::Search { key } => self.search(conn, &key).await,
             Event::Close { expunge: true } => self.close(conn, Expunging::Deleted).await,

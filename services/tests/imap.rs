@@ -18,3 +18,5 @@ mod oddities;
 mod searching;
 #[path = "imap/two_sessions.rs"]
 mod two_sessions;
+#[path = "imap/views.rs"]
+mod views;

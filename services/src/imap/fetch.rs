@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use imap_proto::{Access, BodyItem, Code, Detail, Fetch, FetchItem, Rendered, Reply, Seen, UidSet};
-use mailstore::error::{FlagsError, MailboxError, ReadError, Trouble};
+use mailstore::error::{FlagsError, MailboxError, ReadError};
 use mailstore::{Account, FlagChange, Mailbox, SystemFlag, Touched};
 
 use super::budget::Budget;
@@ -288,15 +288,11 @@ pub(super) fn batches(uids: &UidSet) -> impl Iterator<Item = Vec<u32>> {
 fn unread(error: &ReadError) -> Outcome {
     match error {
         ReadError::Gone => Outcome::Gone,
-        ReadError::Trouble(trouble) => {
-            log(trouble);
+        ReadError::Trouble(error) => {
+            tracing::error!(service = convert::NAME, %error, "a message cannot be read");
             Outcome::Trouble
         }
     }
-}
-
-fn log(trouble: &Trouble) {
-    tracing::error!(service = convert::NAME, error = %trouble, "a message cannot be read");
 }
 
 const fn kind_of(what: Rendered) -> &'static str {

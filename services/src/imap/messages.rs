@@ -51,7 +51,7 @@ impl<A: Account> User<A> {
         self.end(conn, Some(reply)).await
     }
 
-    pub(super) async fn r#move(&mut self, conn: &mut Conn, copy: &Copy) -> Result<(), Fault> {
+    pub(super) async fn move_away(&mut self, conn: &mut Conn, copy: &Copy) -> Result<(), Fault> {
         let Some(open) = &mut self.selected else { return accept(conn) };
         let target = match self.account.open(&copy.mailbox).await {
             Ok(target) => target,

@@ -17,6 +17,9 @@ use super::{Conn, User, accept};
 use crate::convert::imap as convert;
 use crate::net::Fault;
 
+/// Messages whose flags are asked of the store together.
+const CANDIDATES: usize = 500;
+
 /// Octets of a Date field that are looked at.
 const DATE_MAX: usize = 200;
 
@@ -109,9 +112,6 @@ impl<M: Mailbox> Open<M> {
         Ok(found)
     }
 }
-
-/// Messages whose flags are asked of the store together.
-const CANDIDATES: usize = 500;
 
 impl Search {
     fn new(key: &SearchKey) -> Self {
