@@ -70,7 +70,7 @@ async fn an_idle_session_is_small() {
     let (engine, handler) = case.service.connect(Link::default());
     let (_peer, ours) = duplex(1);
     let conn = Connection::new(engine, Box::new(ours), Link::default(), Upgrade::None, Arc::default(), Instant::now());
-    let task = drive(conn, handler, case.drain.clone());
+    let task = drive(conn, handler, case.drain);
     assert!(size_of_val(&task) < 4096, "{} octets for each connection", size_of_val(&task));
 }
 
