@@ -12,30 +12,39 @@ use crate::client::{Client, Server, USER};
 enum Op {
     Deliver,
     Noop,
-    Delete(u32),
-    Undelete(u32),
-    See(u32),
     Expunge,
-    Fetch(u32),
     UidFetch,
     Search,
-    CopyHere(u32),
-    MoveAway(u32),
+    /// With one of the messages, whichever that number means.
+    With(u32, Deed),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Delete,
+    Undelete,
+    See,
+    Fetch,
+    CopyHere,
+    MoveAway,
 }
 
 fn op() -> impl Strategy<Value = (bool, Op)> {
+    let deed = prop_oneof![
+        3 => Just(Deed::Delete),
+        1 => Just(Deed::Undelete),
+        2 => Just(Deed::See),
+        2 => Just(Deed::Fetch),
+        1 => Just(Deed::CopyHere),
+        1 => Just(Deed::MoveAway),
+    ];
     let op = prop_oneof![
         3 => Just(Op::Deliver),
         2 => Just(Op::Noop),
-        3 => any::<u32>().prop_map(Op::Delete),
-        1 => any::<u32>().prop_map(Op::Undelete),
-        2 => any::<u32>().prop_map(Op::See),
         2 => Just(Op::Expunge),
-        2 => any::<u32>().prop_map(Op::Fetch),
         1 => Just(Op::UidFetch),
         1 => Just(Op::Search),
-        1 => any::<u32>().prop_map(Op::CopyHere),
-        1 => any::<u32>().prop_map(Op::MoveAway),
+        10 => (any::<u32>(), deed).prop_map(|(any, deed)| Op::With(any, deed)),
     ];
     (any::<bool>(), op)
 }
@@ -75,8 +84,7 @@ impl View {
                     self.messages.remove(number - 1);
                 }
                 "FETCH" => self.told(number, words.next().unwrap()),
-                "RECENT" => {}
-                _ => panic!("{line}"),
+                other => assert_eq!(other, "RECENT", "{line}"),
             }
         }
     }
@@ -109,15 +117,15 @@ async fn act(server: &Server, mailbox: &str, client: &mut Client, view: &mut Vie
         Op::Expunge => ("EXPUNGE".to_owned(), MayMove),
         Op::UidFetch => ("UID FETCH 1:* (FLAGS)".to_owned(), MayMove),
         Op::Search => ("SEARCH DELETED".to_owned(), Fixed),
-        Op::Delete(any) | Op::Undelete(any) | Op::See(any) | Op::Fetch(any) | Op::CopyHere(any) | Op::MoveAway(any) => {
+        Op::With(any, deed) => {
             let Some(number) = view.pick(any) else { return };
-            match op {
-                Op::Delete(_) => (format!("STORE {number} +FLAGS (\\Deleted)"), Fixed),
-                Op::Undelete(_) => (format!("STORE {number} -FLAGS (\\Deleted)"), Fixed),
-                Op::See(_) => (format!("FETCH {number} (UID BODY[])"), Fixed),
-                Op::Fetch(_) => (format!("FETCH {number}:* (UID FLAGS RFC822.SIZE)"), Fixed),
-                Op::CopyHere(_) => (format!("COPY {number} {mailbox}"), MayMove),
-                _ => (format!("MOVE {number} Trash"), MayMove),
+            match deed {
+                Deed::Delete => (format!("STORE {number} +FLAGS (\\Deleted)"), Fixed),
+                Deed::Undelete => (format!("STORE {number} -FLAGS (\\Deleted)"), Fixed),
+                Deed::See => (format!("FETCH {number} (UID BODY[])"), Fixed),
+                Deed::Fetch => (format!("FETCH {number}:* (UID FLAGS RFC822.SIZE)"), Fixed),
+                Deed::CopyHere => (format!("COPY {number} {mailbox}"), MayMove),
+                Deed::MoveAway => (format!("MOVE {number} Trash"), MayMove),
             }
         }
     };
