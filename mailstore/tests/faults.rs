@@ -424,7 +424,7 @@ fn what_is_left_in_tmp_is_swept_when_it_is_old() {
     use mailstore::maildir::Files;
     let tmp = std::path::Path::new("example.org/alice/tmp");
     let world = World::new();
-    let mut writer = block_on(world.inbox.append(NewMessage::default())).unwrap();
+    let mut writer = block_on(world.inbox.append(named("id-1"))).unwrap();
     block_on(writer.write(Bytes::from(vec![b'x'; 100_000]))).unwrap();
     let world = world.restarted(Loss::Nothing);
     std::mem::forget(writer);
@@ -434,4 +434,14 @@ fn what_is_left_in_tmp_is_swept_when_it_is_old() {
     let world = world.restarted(Loss::Nothing);
     snapshot(&world.inbox);
     assert_eq!(world.disk.list(tmp).unwrap().len(), 0);
+}
+
+#[test]
+fn a_message_with_an_old_date_is_not_swept_while_it_is_written() {
+    let world = World::new();
+    let writer = block_on(world.other().append(named("id-1"))).unwrap();
+    // The mailbox is read, and its tmp swept, when the message is finished.
+    let world = World::on(world.disk);
+    block_on(writer.commit()).unwrap();
+    assert_eq!(snapshot(&world.other()).messages[0].internal_date, 1_234_567_890);
 }

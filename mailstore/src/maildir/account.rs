@@ -43,7 +43,7 @@ pub struct MaildirAccount {
 pub(crate) struct Core {
     shelf: Arc<Shelf>,
     dir: PathBuf,
-    hub: Hub,
+    pub(crate) hub: Hub,
     turns: Turns,
     /// Mailboxes that somebody has open, by name.
     folders: Mutex<HashMap<String, Weak<Folder>>>,
@@ -67,7 +67,7 @@ impl Core {
     }
 
     /// The mailbox that lies in a directory of the account.
-    fn folder(&self, name: &str, directory: &str) -> Arc<Folder> {
+    fn folder(self: &Arc<Self>, name: &str, directory: &str) -> Arc<Folder> {
         let mut folders = self.folders();
         if let Some(folder) = folders.get(name).and_then(Weak::upgrade).filter(|folder| !folder.is_gone()) {
             return folder;
@@ -79,7 +79,7 @@ impl Core {
             dir: self.path(directory),
             host: Arc::clone(&self.shelf.host),
         };
-        let folder = Arc::new(Folder::new(Arc::clone(&self.shelf), site, name.into(), self.hub.clone()));
+        let folder = Arc::new(Folder::new(Arc::clone(&self.shelf), site, name.into(), Arc::clone(self)));
         folders.insert(name.to_owned(), Arc::downgrade(&folder));
         folder
     }
@@ -233,7 +233,7 @@ impl MaildirAccount {
     }
 
     /// Runs something that needs no lock.
-    async fn ask<T, E>(&self, job: impl FnOnce(&Core) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    async fn ask<T, E>(&self, job: impl FnOnce(&Arc<Core>) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Trouble> + Send + 'static,

@@ -163,6 +163,8 @@ impl Open<'_> {
     }
 
     pub(crate) fn expunge(&mut self, which: Expunge<'_>) -> Result<Vec<u32>, Fault> {
+        // By the flags that messages have now: somebody may have taken \Deleted back.
+        self.mirror.look(self.site, self.lock)?;
         let doomed = self.mirror.ledger.doomed(which);
         if doomed.is_empty() {
             return Ok(doomed);
@@ -207,7 +209,8 @@ impl Open<'_> {
         for uid in uids {
             self.mirror.remove(*uid, modseq);
         }
-        let gone: Vec<_> = facts::ranges(uids.iter().copied()).into_iter().map(Fact::Gone).collect();
+        let gone: Vec<_> =
+            facts::ranges(uids.iter().copied()).into_iter().map(|uids| Fact::Gone(modseq, uids)).collect();
         self.mirror.in_doubt = false;
         self.mirror.note(self.site, &gone);
         Ok(())

@@ -218,6 +218,7 @@ fn meta(stat: &rustix::fs::Stat) -> Meta {
         id: stat.st_ino,
         len: u64::try_from(stat.st_size).unwrap_or(0),
         modified: Stamp { seconds: stat.st_mtime, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) },
+        changed: Stamp { seconds: stat.st_ctime, nanos: u32::try_from(stat.st_ctime_nsec).unwrap_or(0) },
         kind,
     }
 }

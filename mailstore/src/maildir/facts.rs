@@ -34,6 +34,8 @@ pub(crate) const DELIVERY_KEPT: i64 = 35 * 86_400;
 pub(crate) enum Fact {
     /// `V`: facts about UIDs that follow are of this UIDVALIDITY; earlier ones are void if it is another.
     UidValidity(u32),
+    /// `H`: a process has begun to serve the mailbox and tells this MODSEQ.
+    Highest(u64),
     /// `M`: every MODSEQ up to this may have been told. Synced before it is used, in steps, so that after a crash the
     /// next MODSEQ is above all that anybody has seen.
     Ceiling(u64),
@@ -41,8 +43,8 @@ pub(crate) enum Fact {
     Claimed(u32),
     /// `F`: a message as it was last told.
     Message(u32, Known),
-    /// `X`: these UIDs are expunged, and stay so should their files appear again.
-    Gone(RangeInclusive<u32>),
+    /// `X`: these UIDs were expunged at this MODSEQ, and stay so should their files appear again.
+    Gone(u64, RangeInclusive<u32>),
     /// `D`: a delivery id and what became of it.
     Delivered(Arc<str>, Delivery),
     /// `K`: the name of a keyword that has no letter.
@@ -76,6 +78,8 @@ pub(crate) struct Delivery {
 pub(crate) struct Facts {
     pub(crate) uidvalidity: u32,
     pub(crate) ceiling: u64,
+    /// The greatest MODSEQ in any fact.
+    pub(crate) highest: u64,
     pub(crate) claimed: u32,
     pub(crate) messages: BTreeMap<u32, Known>,
     pub(crate) gone: BTreeSet<u32>,
@@ -91,6 +95,7 @@ impl Fact {
     pub(crate) fn written(&self) -> String {
         let fact = match self {
             Self::UidValidity(value) => format!("V {value}"),
+            Self::Highest(modseq) => format!("H {modseq}"),
             Self::Ceiling(modseq) => format!("M {modseq}"),
             Self::Claimed(uid) => format!("R {uid}"),
             Self::Message(uid, known) => {
@@ -100,7 +105,7 @@ impl Fact {
                 let Known { modseq, internal_date, size, physical, .. } = known;
                 format!("F {uid} {modseq} {letters} {numbers} {internal_date} {size} {physical}")
             }
-            Self::Gone(uids) => format!("X {} {}", uids.start(), uids.end()),
+            Self::Gone(modseq, uids) => format!("X {modseq} {} {}", uids.start(), uids.end()),
             Self::Delivered(id, Delivery { at, uid, guid }) => {
                 format!("D {at} {uid} {id} {}", guid.replace(char::is_control, "_"))
             }
@@ -118,6 +123,7 @@ impl Fact {
         let mut words = values.splitn(if kind == "D" { 4 } else { 8 }, ' ');
         let parsed = match kind {
             "V" => Self::UidValidity(next(&mut words)?),
+            "H" => Self::Highest(next(&mut words)?),
             "M" => Self::Ceiling(next(&mut words)?),
             "R" => Self::Claimed(next(&mut words)?),
             "F" => {
@@ -135,7 +141,7 @@ impl Fact {
                 };
                 Self::Message(uid, known)
             }
-            "X" => Self::Gone(next(&mut words)?..=next(&mut words)?),
+            "X" => Self::Gone(next(&mut words)?, next(&mut words)?..=next(&mut words)?),
             "D" => {
                 let (at, uid) = (next(&mut words)?, next(&mut words)?);
                 let id = words.next()?.into();
@@ -188,12 +194,15 @@ impl Facts {
                     self.gone.clear();
                 }
             }
+            Fact::Highest(modseq) => self.highest = self.highest.max(modseq),
             Fact::Ceiling(modseq) => self.ceiling = self.ceiling.max(modseq),
             Fact::Claimed(uid) => self.claimed = self.claimed.max(uid),
             Fact::Message(uid, known) => {
+                self.highest = self.highest.max(known.modseq);
                 self.messages.insert(uid, known);
             }
-            Fact::Gone(uids) => {
+            Fact::Gone(modseq, uids) => {
+                self.highest = self.highest.max(modseq);
                 // Only what was there can be gone: the file cannot make this set larger than itself.
                 let gone: Vec<_> = self.messages.range(uids).map(|(uid, _)| *uid).collect();
                 for uid in gone {
@@ -250,7 +259,8 @@ mod tests {
             Fact::Claimed(9),
             Fact::Message(3, known(5)),
             Fact::Message(4, Known { letters: "".into(), numbers: [].into(), ..known(6) }),
-            Fact::Gone(1..=4),
+            Fact::Gone(9, 1..=4),
+            Fact::Highest(7),
             Fact::Delivered("id-1.0".into(), delivery.clone()),
             Fact::Keyword(26, "$Beyond".to_owned()),
             Fact::Unknown("Z of a later version".to_owned()),
@@ -259,7 +269,8 @@ mod tests {
             assert_eq!(checked(fact.written().trim_end().as_bytes()).and_then(Fact::parse).as_ref(), Some(fact));
         }
         let (facts, damage) = Facts::parse(&file(&all)).unwrap();
-        assert_eq!((damage, facts.lines, facts.ceiling, facts.claimed), (Damage::None, 9, u64::MAX, 9));
+        assert_eq!((damage, facts.lines, facts.ceiling, facts.claimed), (Damage::None, 10, u64::MAX, 9));
+        assert_eq!(facts.highest, 9);
         assert_eq!(facts.gone, BTreeSet::from([3, 4]));
         assert_eq!(facts.deliveries["id-1.0"], delivery);
         assert_eq!(facts.unknown, ["Z of a later version"]);

@@ -164,8 +164,10 @@ pub struct Meta {
     pub id: u64,
     /// Its length in octets.
     pub len: u64,
-    /// When it was modified.
+    /// When it was modified, or so said.
     pub modified: Stamp,
+    /// When anything about it was changed last; nobody can say otherwise.
+    pub changed: Stamp,
     /// What it is.
     pub kind: Kind,
 }

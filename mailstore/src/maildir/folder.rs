@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    account::Core,
     alter::Open,
     dotlock::Dotlock,
     fault::Fault,
@@ -19,13 +20,16 @@ use super::{
     site::{Site, missing_is_gone},
     uidlist,
 };
-use crate::{Hint, Hub, Recent, derived::next_mailbox_number, error::Trouble, turn::Turns};
+use crate::{Hint, Recent, derived::next_mailbox_number, error::Trouble, turn::Turns};
 
 /// What a mailbox counts beside its messages when it is kept warm.
 const OWN_WEIGHT: usize = 100;
 
 /// How soon to look again after answering from memory because somebody held the lock.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const AFTER_LOCK: Duration = Duration::from_millis(500);
+
+/// How soon to look again after taking our own change for the only one: when that is not taken for granted any more.
+const AFTER_OURS: Duration = Duration::from_millis(1100);
 
 /// How many places in messages are remembered, for clients that read a message piece by piece.
 const MARKS_MAX: usize = 16;
@@ -38,12 +42,15 @@ pub(crate) struct Folder {
     /// Never given to another mailbox, nor to this one after it was let go.
     pub(crate) number: u64,
     pub(crate) turns: Turns,
-    hub: Hub,
+    /// As long as a mailbox is open its account is the same for all.
+    account: Arc<Core>,
     /// Locked only by who has the turn, and so never waited for.
     state: Mutex<State>,
     gone: AtomicBool,
     messages: AtomicUsize,
     hint_is_due: AtomicBool,
+    /// A message was brought in without the lock: it has no UID yet, and nobody knows its delivery id.
+    slipped: AtomicBool,
     marks: Mutex<VecDeque<(u32, Mark)>>,
     /// UIDs of messages whose size turned out to be wrong.
     suspects: Mutex<BTreeSet<u32>>,
@@ -56,18 +63,19 @@ enum State {
 }
 
 impl Folder {
-    pub(crate) fn new(shelf: Arc<Shelf>, site: Site, name: Arc<str>, hub: Hub) -> Self {
+    pub(crate) fn new(shelf: Arc<Shelf>, site: Site, name: Arc<str>, account: Arc<Core>) -> Self {
         Self {
             shelf,
             site,
             name,
             number: next_mailbox_number(),
             turns: Turns::default(),
-            hub,
+            account,
             state: Mutex::new(State::Unread(ControlFiles::Trusted)),
             gone: AtomicBool::new(false),
             messages: AtomicUsize::new(0),
             hint_is_due: AtomicBool::new(false),
+            slipped: AtomicBool::new(false),
             marks: Mutex::default(),
             suspects: Mutex::default(),
         }
@@ -93,6 +101,11 @@ impl Folder {
         let Some(mut lock) = self.try_lock()? else { return Ok(Attempt::Held(operation)) };
         let mut state = self.state();
         let mirror = self.bring_up(&mut state, &mut lock)?;
+        if self.slipped.load(Ordering::Acquire) {
+            mirror.dirs = None;
+            mirror.look(&self.site, &mut lock)?;
+            self.slipped.store(false, Ordering::Release);
+        }
         let trusted = mirror.is_trusted(&self.site)?;
         let done = operation(&mut Open { site: &self.site, lock: &mut lock, mirror });
         if done.is_ok() && trusted {
@@ -125,20 +138,26 @@ impl Folder {
         let mut state = self.state();
         if let State::Read(mirror) = &mut *state {
             let nothing_to_claim = recent == Recent::Peek || !mirror.ledger.has_unclaimed();
-            if nothing_to_claim && mirror.is_current(&self.site)? {
+            if nothing_to_claim && !self.slipped.load(Ordering::Acquire) && mirror.is_current(&self.site)? {
+                if mirror.owes_a_look() {
+                    self.hint_later(AFTER_OURS);
+                }
                 return Ok(Attempt::Done(question(mirror)));
             }
         }
         let Some(mut lock) = self.try_lock()? else {
             return Ok(match &mut *state {
                 State::Read(mirror) if !mirror.in_doubt => {
-                    self.hint_later();
+                    self.hint_later(AFTER_LOCK);
                     Attempt::Done(question(mirror))
                 }
                 State::Read(_) | State::Unread(_) => Attempt::Held(question),
             });
         };
         let mirror = self.bring_up(&mut state, &mut lock)?;
+        if self.slipped.swap(false, Ordering::AcqRel) {
+            mirror.dirs = None;
+        }
         let looked = mirror.look(&self.site, &mut lock);
         if looked.is_err() {
             self.settle(&mut state);
@@ -229,14 +248,14 @@ impl Folder {
 
     /// Tells who listens that something may have changed.
     pub(crate) fn tell(&self) {
-        self.hub.publish(&Hint::Mailbox(Arc::clone(&self.name)));
+        self.account.hub.publish(&Hint::Mailbox(Arc::clone(&self.name)));
     }
 
     /// Tells it a little later, once.
-    fn hint_later(self: &Arc<Self>) {
+    fn hint_later(self: &Arc<Self>, after: Duration) {
         if !self.hint_is_due.swap(true, Ordering::AcqRel) {
             let folder = Arc::downgrade(self);
-            self.shelf.timer.after(LOOK_AGAIN, move || {
+            self.shelf.timer.after(after, move || {
                 if let Some(folder) = folder.upgrade() {
                     folder.hint_is_due.store(false, Ordering::Release);
                     folder.tell();
@@ -245,8 +264,14 @@ impl Folder {
         }
     }
 
+    /// A message was brought in without the lock.
+    pub(crate) fn note_slipped(&self) {
+        self.slipped.store(true, Ordering::Release);
+        self.tell();
+    }
+
     pub(crate) fn is_heard(&self) -> bool {
-        self.hub.is_heard()
+        self.account.hub.is_heard()
     }
 
     /// What the mailbox costs in memory, in messages.

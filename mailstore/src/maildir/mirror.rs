@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{Flags, Message, error::Trouble, ledger::Ledger};
 
-/// MODSEQ begins at the time in seconds times this: above whatever Dovecot may have given, and, should our own record be
+/// MODSEQ begins at the time in seconds times this, and microseconds: above whatever Dovecot may have given, and, should our own record be
 /// lost, above whatever we have.
 const MODSEQ_PER_SECOND: u64 = 1 << 20;
 
@@ -116,8 +116,10 @@ impl Mirror {
         let mut stale = files == ControlFiles::Doubted || book.facts.uidvalidity != list.uidvalidity;
         book.facts.apply(Fact::UidValidity(list.uidvalidity));
         if book.facts.ceiling == 0 {
-            let now = u64::try_from(site.files.now().seconds).unwrap_or(0);
-            book.facts.ceiling = now.saturating_mul(MODSEQ_PER_SECOND).max(1);
+            let now = site.files.now();
+            let seconds = u64::try_from(now.seconds).unwrap_or(0);
+            book.facts.ceiling =
+                seconds.saturating_mul(MODSEQ_PER_SECOND).saturating_add(u64::from(now.nanos / 1000)).max(1);
             stale = true;
         }
         let (letters, keywords_seen) = load_keywords(site)?;
@@ -149,6 +151,8 @@ impl Mirror {
             let facts = known.iter().map(|(uid, known)| Fact::Message(*uid, known.clone())).collect();
             mirror.rewrite_book(site, facts)?;
         }
+        // Should another process serve the mailbox too, it must not tell less than this one.
+        mirror.book.record(site, &[Fact::Highest(mirror.ledger.highestmodseq())])?;
         mirror.scan(site, lock, known)?;
         let next = mirror.list.next;
         mirror.ledger.raise_uidnext(next);
@@ -220,7 +224,7 @@ impl Mirror {
         if new.uidvalidity != self.list.uidvalidity {
             return Ok(Refreshed::Other);
         }
-        self.ledger.raise_modseq(new.ceiling);
+        self.ledger.raise_modseq(new.highest);
         self.book.facts.ceiling = self.book.facts.ceiling.max(new.ceiling);
         self.ledger.raise_claimed(new.claimed);
         self.claimed = self.claimed.max(new.claimed);
@@ -261,6 +265,11 @@ impl Mirror {
             Trust::Ours => site.files.now().millis_after(stamps.new.max(stamps.cur)) < OURS,
         };
         Ok(trusted && site.stamps()? == stamps)
+    }
+
+    /// Whether the directories are trusted only for a little while.
+    pub(crate) fn owes_a_look(&self) -> bool {
+        self.dirs.is_some_and(|looked| looked.trust == Trust::Ours)
     }
 
     /// To be called after a change of ours to directories that were trusted before it.
@@ -336,7 +345,7 @@ impl Mirror {
             // A UID can only be gone if it was there: see `Facts::apply`.
             let was = |uid| Fact::Message(uid, Known::gone());
             messages.extend(uids.clone().map(was));
-            messages.push(Fact::Gone(uids));
+            messages.push(Fact::Gone(1, uids));
         }
         self.claimed = self.ledger.claimed();
         self.book.rewrite(site, messages, self.claimed)

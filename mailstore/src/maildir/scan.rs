@@ -75,7 +75,7 @@ impl Mirror {
         for uid in &missing {
             self.remove(*uid, modseq.unwrap_or_default());
         }
-        news.extend(facts::ranges(missing).into_iter().map(Fact::Gone));
+        news.extend(facts::ranges(missing).into_iter().map(|uids| Fact::Gone(modseq.unwrap_or_default(), uids)));
         self.take_in(site, lock, found, known, &mut modseq, &mut news)?;
         self.book.record(site, &news)?;
         if changed {
@@ -213,7 +213,7 @@ impl Mirror {
         // What was known and is not there any more was expunged by somebody else.
         let lost: Vec<_> = known.into_keys().filter(|uid| self.ledger.entry(*uid).is_none()).collect();
         self.gone.extend(lost.iter().copied().filter(|uid| self.list.lines.contains_key(uid)));
-        news.extend(facts::ranges(lost).into_iter().map(Fact::Gone));
+        news.extend(facts::ranges(lost).into_iter().map(|uids| Fact::Gone(modseq.unwrap_or_default(), uids)));
         Ok(())
     }
 

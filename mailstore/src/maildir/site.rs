@@ -43,6 +43,9 @@ impl Dir {
 /// What listing both directories showed.
 pub(crate) type Sight = HashMap<Base, (Dir, Info)>;
 
+/// The file that keeps a base name, and another that had it too and has a new one.
+type Kept = ((Dir, Info), Option<(Base, (Dir, Info))>);
+
 /// When the directories were modified last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamps {
@@ -117,8 +120,9 @@ impl Site {
                     }
                     Some((other_dir, other)) => {
                         let (seen, found) = ((*other_dir, other.clone()), (dir, info));
-                        let kept = self.keep_one(base, seen, found)?;
+                        let (kept, anew) = self.keep_one(base, seen, found)?;
                         sight.insert(base.into(), kept);
+                        sight.extend(anew);
                     }
                 }
             }
@@ -141,7 +145,7 @@ impl Site {
     /// Decides between two files of one base name. Mostly one of them is only the other before it was renamed. Where
     /// both are there, and are one file, one name is enough; a second file (somebody restored a backup) gets another
     /// base name and will be seen as a new message.
-    fn keep_one(&self, base: &[u8], a: (Dir, Info), b: (Dir, Info)) -> io::Result<(Dir, Info)> {
+    fn keep_one(&self, base: &[u8], a: (Dir, Info), b: (Dir, Info)) -> io::Result<Kept> {
         let path = |(dir, info): &(Dir, Info)| self.message(*dir, base, info);
         let stat = |path: &Path| match self.files.stat(path) {
             Ok(meta) => Ok(Some(meta)),
@@ -150,15 +154,15 @@ impl Site {
         };
         let (path_a, path_b) = (path(&a), path(&b));
         match (stat(&path_a)?, stat(&path_b)?) {
-            (_, None) => Ok(a),
-            (None, Some(_)) => Ok(b),
+            (_, None) => Ok((a, None)),
+            (None, Some(_)) => Ok((b, None)),
             (Some(of_a), Some(of_b)) if of_a.id == of_b.id => {
                 self.files.remove(&path_a)?;
-                Ok(b)
+                Ok((b, None))
             }
             (Some(_), Some(_)) => {
-                self.rename_anew(b.0, base, &b.1)?;
-                Ok(a)
+                let anew = self.rename_anew(b.0, base, &b.1)?;
+                Ok((a, Some((anew, b))))
             }
         }
     }
@@ -177,13 +181,14 @@ impl Site {
         Base::from(format!("{}{sizes}", self.unique(None)).into_bytes())
     }
 
-    /// Removes what was left in `tmp` by deliveries that never ended. The age is the Maildir specification's.
+    /// Removes what was left in `tmp` by deliveries that never ended. The age is the Maildir specification's, and counts
+    /// from the last change: a message that is being copied has the date of the old one.
     pub(crate) fn sweep_tmp(&self) -> io::Result<()> {
         const OLD: i64 = 36 * 3600 * 1000;
         let (tmp, now) = (self.tmp(), self.files.now());
         for name in self.files.list(&tmp)? {
             let path = tmp.join(name);
-            let old = self.files.stat(&path).is_ok_and(|m| m.kind == Kind::File && now.millis_after(m.modified) > OLD);
+            let old = self.files.stat(&path).is_ok_and(|m| m.kind == Kind::File && now.millis_after(m.changed) > OLD);
             if old {
                 // Somebody else may have been faster.
                 let _ = self.files.remove(&path);

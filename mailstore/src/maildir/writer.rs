@@ -255,7 +255,7 @@ impl Folder {
             Some(custody) => custody?,
             None => slip_in(&self.site, None, draft)?,
         };
-        self.tell();
+        self.note_slipped();
         Ok(custody)
     }
 }

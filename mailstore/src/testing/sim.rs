@@ -74,6 +74,7 @@ enum Power {
 struct Inode {
     content: Content,
     modified: Stamp,
+    changed: Stamp,
 }
 
 #[derive(Debug)]
@@ -127,7 +128,7 @@ impl Default for SimDisk {
     fn default() -> Self {
         let root = next_inode();
         let clock = Stamp { seconds: BEGINNING, nanos: 0 };
-        let inode = Inode { content: Content::Dir(BTreeMap::new()), modified: clock };
+        let inode = Inode { content: Content::Dir(BTreeMap::new()), modified: clock, changed: clock };
         Self {
             inodes: HashMap::from([(root, inode)]),
             root,
@@ -293,7 +294,7 @@ impl SimDisk {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let inode = next_inode();
-        self.inodes.insert(inode, Inode { content, modified: self.clock });
+        self.inodes.insert(inode, Inode { content, modified: self.clock, changed: self.clock });
         self.name(dir, name, inode)?;
         Ok(inode)
     }
@@ -308,7 +309,7 @@ impl SimDisk {
     fn modified(&mut self, inode: u64) {
         let clock = self.clock;
         if let Some(inode) = self.inodes.get_mut(&inode) {
-            inode.modified = clock;
+            (inode.modified, inode.changed) = (clock, clock);
         }
     }
 
@@ -318,7 +319,7 @@ impl SimDisk {
             Content::Dir(_) => (0, Kind::Dir),
             Content::File { data, .. } => (data.len() as u64, Kind::File),
         };
-        Ok(Meta { id: number, len, modified: inode.modified, kind })
+        Ok(Meta { id: number, len, modified: inode.modified, changed: inode.changed, kind })
     }
 }
 
@@ -486,7 +487,7 @@ impl File for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let (mut disk, failure) = self.call()?;
-        if let Some(Inode { modified, content: Content::File { data, synced, modified_synced, spoilt } }) =
+        if let Some(Inode { modified, content: Content::File { data, synced, modified_synced, spoilt }, .. }) =
             disk.inodes.get_mut(&self.inode)
         {
             if failure.is_some() {
@@ -512,8 +513,9 @@ impl File for SimFile {
         match failure {
             Some(failure) => Err(disk.fail(failure)),
             None => {
+                let clock = disk.clock;
                 if let Some(inode) = disk.inodes.get_mut(&self.inode) {
-                    inode.modified = to;
+                    (inode.modified, inode.changed) = (to, clock);
                 }
                 Ok(())
             }
