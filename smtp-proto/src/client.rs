@@ -145,6 +145,8 @@ enum Last {
     No,
     Eof,
     ShutDown(ShutDown),
+    /// We leave, and the server has said its last.
+    Both(ShutDown),
 }
 
 impl ClientSession {
@@ -179,12 +181,12 @@ impl ClientSession {
                     self.phase = Phase::Closed(Close::Violation(Violation::PipelinedTls));
                     continue;
                 }
-                (Phase::Switching, Last::Eof) => {
+                (Phase::Switching, Last::Eof | Last::Both(_)) => {
                     self.phase = Phase::Closed(Close::Eof);
                     continue;
                 }
                 (Phase::Switching, Last::No | Last::ShutDown(_)) => return Step::Switch(Layer::Tls),
-                (Phase::Ready, Last::ShutDown(why)) if self.pending.is_empty() => {
+                (Phase::Ready, Last::ShutDown(why) | Last::Both(why)) if self.pending.is_empty() => {
                     Command::Quit.write(out);
                     self.phase = Phase::Closed(Close::ShutDown(why));
                     continue;
@@ -240,9 +242,10 @@ impl ClientSession {
 
     /// Tells that the server will send no more. What it sent before is still told.
     pub const fn handle_eof(&mut self) {
-        if matches!(self.last, Last::No) {
-            self.last = Last::Eof;
-        }
+        self.last = match self.last {
+            Last::No | Last::Eof => Last::Eof,
+            Last::ShutDown(why) | Last::Both(why) => Last::Both(why),
+        };
     }
 
     /// Tells that the transport was changed, after [`Step::Switch`].
@@ -262,7 +265,10 @@ impl ClientSession {
             (Phase::Closed(_), _) => return,
             (Phase::Ready, _) if self.pending.is_empty() => Command::Quit.write(out),
             (Phase::Ready | Phase::Body(_) | Phase::Sasl(_), ShutDown::Stopping | ShutDown::Overloaded) => {
-                self.last = Last::ShutDown(why);
+                self.last = match self.last {
+                    Last::No | Last::ShutDown(_) => Last::ShutDown(why),
+                    Last::Eof | Last::Both(_) => Last::Both(why),
+                };
                 return;
             }
             (Phase::Ready | Phase::Body(_) | Phase::Sasl(_), ShutDown::Fault)
@@ -302,10 +308,19 @@ impl ClientSession {
         !self.pending.is_empty()
     }
 
+    /// Whether nothing more is said.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_))
+    }
+
     /// More input is needed; where there will be none, the session is over. `None`: look again.
     fn starve(&mut self) -> Option<Step<ClientEvent>> {
         match self.last {
             Last::No | Last::ShutDown(_) => Some(Step::NeedInput),
+            Last::Both(why) => {
+                self.phase = Phase::Closed(Close::ShutDown(why));
+                None
+            }
             Last::Eof => {
                 let quitting = matches!(self.pending.front(), Some(Pending { kind: Kind::Quit, .. }));
                 self.phase = Phase::Closed(if quitting { Close::Quit } else { Close::Eof });

@@ -6,6 +6,7 @@ use laws::delivery::Client;
 
 common::laws!(Client, 512, {
     split => ForgetsParts,
+    bounds => Hoards,
     replies => SaysTwice,
     silence => TalksOn,
     deadlines => IsPatient,

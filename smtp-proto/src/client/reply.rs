@@ -90,7 +90,7 @@ impl ClientSession {
     fn asked(&mut self, kind: Kind, ticket: Ticket) {
         self.phase = match (kind, self.last) {
             // We leave, and begin nothing that would have to be ended: what was not ended was not sent.
-            (_, Last::ShutDown(why)) => Phase::Closed(Close::ShutDown(why)),
+            (_, Last::ShutDown(why) | Last::Both(why)) => Phase::Closed(Close::ShutDown(why)),
             (Kind::Auth, Last::No | Last::Eof) => Phase::Sasl(ticket),
             (_, Last::No | Last::Eof) => Phase::Body(Stuff::new()),
         };

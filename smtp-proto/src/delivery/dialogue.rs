@@ -238,6 +238,8 @@ impl Delivery {
                 self.decide_one(index, refused);
             }
             Some(_) if class != Class::Intermediate => self.decide(&self.refused(Stage::Data, reply)),
+            // We leave, and the session has not begun what would have to be ended.
+            Some(_) if self.session.is_over() => {}
             Some(_) if self.open > 0 => {
                 self.phase = Phase::Body;
                 return Some(DeliveryEvent::Body);
