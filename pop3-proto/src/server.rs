@@ -465,14 +465,15 @@ impl ServerSession {
     fn violate(&mut self, violation: Violation, now: Duration, out: &mut BytesMut) -> Event {
         self.violations = self.violations.saturating_add(1);
         self.turn = Turn::Command;
+        if violation.is_fatal() {
+            violation.reply().write(out);
+            return self.close_for(violation);
+        }
         if self.violations > self.config.limits.violations {
             Violation::TooManyViolations.reply().write(out);
             return self.close_for(Violation::TooManyViolations);
         }
         violation.reply().write(out);
-        if violation.is_fatal() {
-            return self.close_for(violation);
-        }
         if let Stage::Transaction(_) = self.stage {
             self.expect_command(now);
         }

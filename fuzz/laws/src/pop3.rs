@@ -301,8 +301,7 @@ fn configuration(number: u8) -> ServerConfig {
         2 => ServerConfig { plaintext_login: PlaintextLogin::UnderTls, ..common },
         _ => {
             let limits = Limits { command_line: 40, sasl_line: 60, listing: 10, violations: 3, failed_logins: 1 };
-            // Without STLS: the violation that is one too many may be the one behind STLS, and has another name then.
-            ServerConfig { plaintext_login: PlaintextLogin::Always, stls: Stls::Off, limits, ..common }
+            ServerConfig { plaintext_login: PlaintextLogin::Always, limits, ..common }
         }
     }
 }
