@@ -198,6 +198,19 @@ impl<P> Ledger<P> {
         if life != self.life || modseq < self.floor {
             return Changes::Resync;
         }
+        if (uidnext, modseq) == (self.uidnext, self.highestmodseq) {
+            // The most frequent answer, and it need not look at every message.
+            return Changes::Delta(Delta {
+                new: Vec::new(),
+                gone: Vec::new(),
+                touched: Vec::new(),
+                recent: self.recent_from(uidnext, recent),
+                uidnext,
+                highestmodseq: modseq,
+                keywords: Arc::clone(&self.keywords),
+                since: since.clone(),
+            });
+        }
         let after = |entry: &&Entry<P>| entry.message.modseq > modseq;
         let new = self.entries.range(uidnext..).map(|(_, entry)| entry.message.clone()).collect();
         let touched = self.entries.range(..uidnext).map(|(_, entry)| entry).filter(after).map(Entry::touched).collect();

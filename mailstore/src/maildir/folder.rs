@@ -166,9 +166,13 @@ impl Folder {
         let answer = question(self.bring_up(&mut state, &mut lock)?);
         if let (Recent::Claim, State::Read(mirror)) = (recent, &mut *state) {
             let mut open = Open { site: &self.site, lock: &mut lock, mirror };
+            let trusted = open.mirror.is_trusted(&self.site).unwrap_or(false);
             // The claim is made; that it is not written down only means that it may be made again after a restart.
             if open.mirror.save_claim(&self.site).is_ok() {
                 open.settle_new();
+            }
+            if trusted {
+                open.mirror.trust_ours(&self.site);
             }
         }
         self.settle(&mut state);

@@ -3,7 +3,8 @@
 //!
 //! An account is a directory `DOMAIN/LOCALPART` ([`account_directory`]), which is INBOX; `.A.B` in it is the mailbox
 //! `A/B`. A message is a file. Beside Dovecot's files (`dovecot-uidlist`, `dovecot-keywords`, `dovecot-uidvalidity`,
-//! `subscriptions`), a mailbox has `posthaste-facts` and an account `posthaste-special-use`, for what those cannot say.
+//! `subscriptions`), a mailbox has `posthaste-facts` and an account `posthaste-special-use`, for what those cannot say. All of them are described in
+//! `docs/maildir.md`, with what is durable when.
 //!
 //! Mailboxes are changed under the lock that Dovecot takes too, `dovecot-uidlist.lock`. Who waits for it occupies no
 //! thread, so that one mailbox whose lock is stuck holds nobody else up. A delivery does not wait at all: the message
@@ -72,7 +73,7 @@ pub struct MaildirConfig {
     /// How long to wait for a mailbox's lock before [`Trouble::Busy`]: long enough for another program's rescan, short
     /// enough that a client does not give up first.
     pub lock_wait: Duration,
-    /// How many messages' entries are kept in memory for mailboxes that nobody has open; about 400 octets each.
+    /// How many messages' entries are kept in memory for mailboxes that nobody has open; about 800 octets each.
     pub warm_messages: usize,
     /// How many octets of derived items are kept in memory.
     pub derived_octets: usize,

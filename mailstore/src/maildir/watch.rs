@@ -34,7 +34,8 @@ impl Watch {
     pub(crate) fn watch(&self, folder: &Arc<Folder>) {
         for path in self.paths(&folder.site) {
             let known = locked(&self.folders).insert(path.clone(), Arc::downgrade(folder));
-            if known.is_some_and(|known| known.strong_count() > 0) {
+            // Another one's directory was deleted, and this is a new one of the same name.
+            if known.is_some_and(|known| known.as_ptr() == Arc::as_ptr(folder)) {
                 continue;
             }
             let mut watcher = locked(&self.watcher);
