@@ -275,6 +275,9 @@ fn dovecot_reads_what_we_have_written() {
     block_on(inbox.copy(&[2..=3], &other)).unwrap();
     block_on(inbox.move_to(&[5..=6], &other)).unwrap();
     block_on(inbox.expunge(Expunge::These(&[4..=4]))).unwrap();
+    append(&ours, "Old", NewMessage::default(), &message(1));
+    dovecot.own();
+    assert_eq!(dovecot.dump("Old").len(), 1, "Dovecot has an index of it");
     block_on(ours.rename("Old", "New/Name")).unwrap();
     block_on(ours.delete("Gone")).unwrap();
     block_on(ours.subscribe("Büro/日本")).unwrap();

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use mailstore::{
-    Account, Appended, Expunge, FlagChange, Flags, Mailbox, NewMessage, Reader, Recent, Snapshot, Store, SystemFlag,
-    Writer,
+    Account, Appended, Expunge, FlagChange, Flags, Mailbox, NewMessage, Reader, Recent, Snapshot, SpecialUse, Store,
+    SystemFlag, Writer,
     error::AppendError,
     maildir::{MaildirConfig, MaildirMailbox, MaildirStore},
     testing::{Failure, Loss, SimFiles, block_on},
@@ -444,4 +444,47 @@ fn a_message_with_an_old_date_is_not_swept_while_it_is_written() {
     let world = World::on(world.disk);
     block_on(writer.commit()).unwrap();
     assert_eq!(snapshot(&world.other()).messages[0].internal_date, 1_234_567_890);
+}
+
+#[test]
+fn mailboxes_are_made_renamed_and_deleted_whenever_the_power_goes() {
+    let change: fn(&World) -> [bool; 3] = |world| {
+        let account = block_on(world.store.open("alice@example.org"));
+        let Ok(account) = account else { return [false; 3] };
+        let created = block_on(account.create("Made/Here", Some(SpecialUse::Sent))).is_ok();
+        let renamed = block_on(account.rename("Other", "New/Name")).is_ok();
+        let deleted = block_on(account.delete("Made/Here")).is_ok();
+        [created, renamed, deleted]
+    };
+    for loss in LOSSES {
+        for call in 1.. {
+            let world = World::new();
+            block_on(append(&world.other(), named("id-1"), NEW)).unwrap();
+            world.disk.fail_at(call, Failure::PowerOff);
+            let [created, renamed, deleted] = change(&world);
+            let finished = world.disk.take_plan();
+            let what = format!("{loss:?} at call {call}: {created} {renamed} {deleted}");
+            let world = world.restarted(loss);
+            let account = block_on(world.store.open("alice@example.org")).unwrap();
+            let there = |name| block_on(account.open(name)).ok();
+            match (there("Other"), there("New/Name")) {
+                (Some(mailbox), None) => assert!(!renamed && count(&mailbox, NEW) == 1, "{what}"),
+                (None, Some(mailbox)) => assert_eq!(count(&mailbox, NEW), 1, "{what}"),
+                (Some(_), Some(_)) | (None, None) => panic!("{what}: neither or both"),
+            }
+            let made = there("Made/Here").is_some();
+            // Before the rename was done the deletion had not begun.
+            let expected = if created && !renamed { Some(true) } else { deleted.then_some(false) };
+            assert!(expected.is_none_or(|expected| made == expected), "{what}");
+            // Everything can be done again, or on.
+            if made {
+                block_on(account.delete("Made/Here")).unwrap();
+            }
+            block_on(account.create("Made/Here", Some(SpecialUse::Sent))).unwrap();
+            assert_eq!(bodies(&there("Made/Here").unwrap()).len(), 0, "{what}");
+            if finished {
+                break;
+            }
+        }
+    }
 }

@@ -71,6 +71,12 @@ impl World {
         })
     }
 
+    /// Lets the file system's clock go on, which on some kernels ticks only every 10 ms: what others do in the same tick
+    /// as we is seen later.
+    fn tick(&self) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+
     /// The only file in one of the directories.
     fn only(&self, dir: &str) -> PathBuf {
         let mut files = fs::read_dir(self.path(dir)).unwrap();
@@ -138,6 +144,7 @@ fn renames_by_other_programs_are_flag_changes_and_their_letters_stay() {
     let since = world.snapshot().since;
     let file = world.only("new");
     let base = file.file_name().unwrap().to_str().unwrap().to_owned();
+    world.tick();
     fs::rename(&file, world.path(&format!("cur/{base}:2,FPSz,more"))).unwrap();
     let touched = world.changes(&since).touched;
     assert_eq!(touched[0].flags, [SystemFlag::Flagged, SystemFlag::Seen].into_iter().collect());
@@ -145,11 +152,14 @@ fn renames_by_other_programs_are_flag_changes_and_their_letters_stay() {
     block_on(world.inbox.store_flags(&[1..=1], &FlagChange::replace(SystemFlag::Draft))).unwrap();
     assert_eq!(world.only("cur"), world.path(&format!("cur/{base}:2,DPz,more")));
     // Between our looking and our doing, too.
+    world.tick();
     fs::rename(world.only("cur"), world.path(&format!("cur/{base}:2,DPSz,more"))).unwrap();
     block_on(world.inbox.store_flags(&[1..=1], &FlagChange::add(SystemFlag::Deleted))).unwrap();
     assert_eq!(world.only("cur"), world.path(&format!("cur/{base}:2,DPSTz,more")));
+    world.tick();
     fs::rename(world.only("cur"), world.path(&format!("new/{base}"))).unwrap();
     assert_eq!(world.read(1), b"x\r\n");
+    world.tick();
     fs::rename(world.only("new"), world.path(&format!("cur/{base}:2,T"))).unwrap();
     assert_eq!(block_on(world.inbox.expunge(Expunge::Deleted)).unwrap(), [1]);
     assert_eq!(fs::read_dir(world.path("cur")).unwrap().count(), 0);
@@ -187,9 +197,11 @@ fn a_removed_file_is_gone_and_its_uid_never_comes_back() {
     let since = world.snapshot().since;
     let removed = fs::read_dir(world.path("new")).unwrap().map(|file| file.unwrap().path());
     let removed = removed.into_iter().find(|path| fs::read(path).unwrap() == b"b\n").unwrap();
+    world.tick();
     fs::rename(&removed, world.path("backup")).unwrap();
     assert_eq!(world.changes(&since).gone, [2]);
     // Somebody restores it, while we run and after we have.
+    world.tick();
     fs::rename(world.path("backup"), &removed).unwrap();
     assert_eq!(world.uids(), [1, 3, 4]);
     assert_eq!(world.read(4), b"b\r\n");
@@ -206,6 +218,7 @@ fn two_files_of_one_name_become_two_messages_and_one_file_of_two_names_one() {
     world.append(b"original\r\n");
     let file = world.only("new");
     let base = file.file_name().unwrap().to_str().unwrap().to_owned();
+    world.tick();
     fs::write(world.path(&format!("cur/{base}:2,S")), "restored\n").unwrap();
     assert_eq!(world.uids(), [1, 2]);
     let bodies = BTreeSet::from([world.read(1), world.read(2)]);

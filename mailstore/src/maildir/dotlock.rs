@@ -4,10 +4,9 @@
 //! two minutes old is taken for forgotten, as Dovecot does.
 
 use std::{
-    collections::BTreeSet,
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use rustix::{
@@ -29,9 +28,20 @@ const NAMELESS: i64 = 10_000;
 /// After how many milliseconds a lock that is still needed gets a new stamp.
 const FRESH: i64 = 30_000;
 
-/// The locks that this process holds, so that one with its own number in it is known to be left by an earlier process
-/// (in a container every process may have the same number).
-static HELD: Mutex<BTreeSet<(u64, Stamp)>> = Mutex::new(BTreeSet::new());
+/// How often to try to remove a lock when the disk reports errors.
+const RELEASES: usize = 3;
+
+/// By how many milliseconds the stamps of files may be behind the clock: file systems tick slower.
+const BEHIND: i64 = 100;
+
+/// When this process began to take locks. A lock with its number in it that is older was left by an earlier process: in
+/// a container every process may have the same number.
+static BEGINNING: OnceLock<Stamp> = OnceLock::new();
+
+/// To be called before the first lock is taken.
+pub(crate) fn begin() {
+    BEGINNING.get_or_init(Stamp::now);
+}
 
 /// A lock that is held until it is dropped.
 pub(crate) struct Dotlock {
@@ -54,7 +64,6 @@ impl Dotlock {
     }
 
     fn create(files: &Arc<dyn Files>, path: &Path, host: &str) -> io::Result<Option<Self>> {
-        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = match files.create(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
@@ -62,11 +71,7 @@ impl Dotlock {
         };
         let named = file.write(format!("{}:{host}", getpid()).as_bytes()).and_then(|()| file.stat());
         match named {
-            Ok(meta) => {
-                let identity = (meta.id, meta.modified);
-                held.insert(identity);
-                Ok(Some(Self { files: Arc::clone(files), path: path.to_owned(), identity }))
-            }
+            Ok(meta) => Ok(Some(Self { files: Arc::clone(files), path: path.to_owned(), identity: identity(&meta) })),
             Err(error) => {
                 let _ = files.remove(path);
                 Err(error)
@@ -89,24 +94,23 @@ impl Dotlock {
         if now.millis_after(self.identity.1) < FRESH || !self.is_ours()? {
             return Ok(());
         }
-        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.files.append(&self.path)?;
         file.set_modified(now)?;
-        held.remove(&self.identity);
         self.identity = identity(&file.stat()?);
-        held.insert(self.identity);
         Ok(())
     }
 }
 
 impl Drop for Dotlock {
     fn drop(&mut self) {
-        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-        // What cannot be removed now will be seen as abandoned later.
-        if matches!(self.is_ours(), Ok(true)) {
-            let _ = self.files.remove(&self.path);
+        // More than once: what stays is in everybody's way until it is old.
+        for _ in 0..RELEASES {
+            match self.is_ours() {
+                Ok(true) if self.files.remove(&self.path).is_ok() => return,
+                Ok(false) => return,
+                Ok(true) | Err(_) => {}
+            }
         }
-        held.remove(&self.identity);
     }
 }
 
@@ -136,7 +140,7 @@ fn abandoned(files: &dyn Files, path: &Path, host: &str) -> io::Result<Option<Me
 fn is_dead(pid: &str, meta: &Meta) -> bool {
     let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) else { return false };
     if pid == getpid() {
-        return !HELD.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity(meta));
+        return BEGINNING.get().is_some_and(|beginning| beginning.millis_after(meta.modified) > BEHIND);
     }
     test_kill_process(pid) == Err(Errno::SRCH)
 }
@@ -198,9 +202,13 @@ mod tests {
     fn what_a_dead_process_left_is_taken_over_at_once() {
         let (dir, files) = disk();
         let path = dir.path().join("dovecot-uidlist.lock");
-        // No process has this number; and our own number is in a lock that we do not hold.
-        for holder in ["999999999:host".to_owned(), format!("{}:host", getpid())] {
+        begin();
+        // No process has this number; and a process that had ours is gone.
+        for (holder, age) in [("999999999:host".to_owned(), 0), (format!("{}:host", getpid()), 2)] {
             fs::write(&path, &holder).unwrap();
+            let file = files.append(Path::new("dovecot-uidlist.lock")).unwrap();
+            let began = BEGINNING.get().unwrap().seconds;
+            file.set_modified(Stamp { seconds: began - age, nanos: 0 }).unwrap();
             assert!(take(&files).is_some(), "{holder:?}");
             assert!(!path.exists());
         }

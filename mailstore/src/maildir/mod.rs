@@ -127,6 +127,7 @@ impl MaildirStore {
             Some(host) => basename::host(host),
             None => basename::host(&rustix::system::uname().nodename().to_string_lossy()),
         };
+        dotlock::begin();
         let shelf = Arc::new(Shelf::new(files, host, config));
         Self { inner: Arc::new(Inner { shelf, accounts: Mutex::default() }) }
     }
