@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::beside::Over;
 use crate::dialogue::Dialogue;
 use crate::node::{ALICE, BOB, Node, PATIENCE, Site, metric};
 
@@ -95,12 +96,12 @@ fn what_was_answered_with_250_survives_kills_and_arrives_once() {
                 scope.spawn(move || send(&format!("{name}{number}"), door, promises, over));
             }
         }
+        let _over = Over(&over);
         let mut random = Random(seed);
         for _ in 0..KILLS {
             thread::sleep(Duration::from_millis(random.below(LONGEST_LIFE.as_millis() as u64)));
             node = node.kill().spawn();
         }
-        over.store(true, Ordering::Relaxed);
         node
     });
     node.wait_until_healthy();

@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::beside::beside;
 use crate::dialogue::Dialogue;
 use crate::node::{ALICE, BOB, Node, PATIENCE};
 use crate::post;
@@ -63,14 +63,8 @@ fn a_held_lock_is_the_matter_of_its_mailbox_alone() {
         assert_eq!(subjects(&node, user), ["before"]);
     }
     let lock = Held::take(&node.maildir(ALICE));
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                lock.touch();
-                thread::sleep(Duration::from_millis(100));
-            }
-        });
+    let touch = || lock.touch();
+    beside(Duration::from_millis(100), touch, || {
         // Whether these get an answer, and which, is between them and the lock; they must only not be in the way. They
         // ask for what only the lock's holder can tell: the numbers of new messages.
         post::by_lmtp(&node, ALICE, &text("while locked, by LMTP"));
@@ -85,7 +79,6 @@ fn a_held_lock_is_the_matter_of_its_mailbox_alone() {
         post::by_smtp(&node, ALICE, &text("while locked, by SMTP"));
         wait_for_files(&node, 3);
         assert!(lock.is_held(), "the server took away a lock that is in use");
-        over.store(true, Ordering::Relaxed);
         drop(waiting);
     });
     lock.release();

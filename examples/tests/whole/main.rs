@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 #![expect(clippy::print_stdout, reason = "a test tells what it measured")]
 
+mod beside;
 mod dialogue;
 mod message;
 mod node;

@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use super::{Tls, file, files_below, password_file};
+use crate::beside::beside;
 use crate::dialogue::Dialogue;
 use crate::node::{BOB, Node};
 use crate::post;
 use crate::program::{find, outcome, run};
+use crate::tap::{Tap, Target};
 
 /// The settings of mbsync for a user: the server's mailboxes on the far side, a folder on the near side.
 pub(super) fn mbsyncrc(node: &Node, tls: Tls, user: (&str, &str), folder: &Path, channel: &str) -> PathBuf {
@@ -36,10 +36,9 @@ pub(super) fn mbsyncrc(node: &Node, tls: Tls, user: (&str, &str), folder: &Path,
     file(node, &format!("mbsyncrc-{name}"), rc.as_bytes())
 }
 
-/// mutt on a user's INBOX, with these keys in its buffer.
-pub(super) fn mutt(node: &Node, tls: Tls, user: (&str, &str), settings: &str, keys: &str) -> Command {
-    let service = tls.service("imap");
-    let server = format!("{service}://127.0.0.1:{}/", node.port(&service));
+/// mutt on bob's INBOX, by this port, with these keys in its buffer.
+pub(super) fn mutt(node: &Node, tls: Tls, port: u16, settings: &str, keys: &str) -> Command {
+    let server = format!("{}://127.0.0.1:{port}/", tls.service("imap"));
     let starttls = if tls == Tls::WhenAsked { "yes" } else { "no" };
     let force_tls = if tls == Tls::Never { "no" } else { "yes" };
     let rc = format!(
@@ -51,8 +50,8 @@ pub(super) fn mutt(node: &Node, tls: Tls, user: (&str, &str), settings: &str, ke
          set wait_key=no imap_idle=no timeout=1 imap_check_subscribed=no\n\
          {settings}\n\
          push \"{keys}\"\n",
-        user = user.0,
-        password = password_file(node, user).display(),
+        user = BOB.0,
+        password = password_file(node, BOB).display(),
         certificate = node.certificate().display(),
     );
     // Names of files must differ: the scripts of one server may run at the same time.
@@ -163,7 +162,7 @@ fn mutt_keeps_order() {
                 <sync-mailbox>\
                 <change-folder>?<search>Work<enter><rename-mailbox><kill-line>Archive<enter><exit>\
                 <quit>";
-    run(&mut mutt(&node, Tls::AtOnce, BOB, "set resolve=no sort=mailbox-order", keys)).unwrap();
+    run(&mut mutt(&node, Tls::AtOnce, node.port("imaps"), "set resolve=no sort=mailbox-order", keys)).unwrap();
     assert_eq!(search(&node, "INBOX", "ALL"), "* SEARCH 1 2");
     assert_eq!(search(&node, "INBOX", "FLAGGED SUBJECT one"), "* SEARCH 1");
     assert_eq!(search(&node, "INBOX", "SUBJECT two"), "* SEARCH 2");
@@ -180,21 +179,16 @@ fn mutt_hears_of_new_mail_while_it_idles() {
         return;
     }
     let node = Node::start(&["--plaintext-auth"]);
-    // It does not ask by itself in this time; the news end it.
-    let settings = "set imap_idle=yes mail_check=3600 imap_keepalive=900 new_mail_command='kill -TERM $PPID'";
-    let mut mutt = mutt(&node, Tls::AtOnce, BOB, settings, "");
-    let told = AtomicBool::new(false);
-    thread::scope(|scope| {
-        // When it has begun to listen nobody knows but mutt.
-        scope.spawn(|| {
-            while !told.load(Ordering::Relaxed) {
-                deliver(&node, &["news"]);
-                thread::sleep(Duration::from_millis(300));
-            }
-        });
-        let ended = outcome(&mut mutt);
-        told.store(true, Ordering::Relaxed);
-        ended.unwrap();
-    });
+    // The news end it.
+    let told = node.folder().join("told");
+    let settings = format!("set imap_idle=yes new_mail_command='touch {}; kill -TERM $PPID'", told.display());
+    let tap = Tap::new(Target::Tcp(node.address("imap")));
+    let mut mutt = mutt(&node, Tls::Never, tap.port(), &settings, "");
+    // When it has begun to listen nobody knows but mutt.
+    let ended = beside(Duration::from_millis(300), || deliver(&node, &["news"]), || outcome(&mut mutt));
+    let shown = String::from_utf8_lossy(&ended.unwrap().stdout).into_owned();
+    assert!(told.exists(), "mutt ended untold: {shown}");
+    let said = String::from_utf8(tap.taken()).unwrap();
+    assert!(said.contains(" IDLE\r\n") && !said.contains(" NOOP\r\n"), "mutt asked by itself: {said}");
     node.stop();
 }

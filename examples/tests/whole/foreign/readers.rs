@@ -81,7 +81,7 @@ fn by_mbsync(node: &Node, tls: Tls) -> Copies {
 fn by_mutt(node: &Node, tls: Tls) -> Copies {
     let folder = node.folder().join(format!("mutt-{}", tls.word()));
     let keys = format!("<tag-pattern>~A<enter><tag-prefix><copy-message>{}<enter><quit>", folder.display());
-    run(&mut mutt(node, tls, BOB, "", &keys))?;
+    run(&mut mutt(node, tls, node.port(&tls.service("imap")), "", &keys))?;
     Ok(copies(&folder.join("new")).into_iter().chain(copies(&folder.join("cur"))).collect())
 }
 
