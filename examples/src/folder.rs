@@ -27,7 +27,7 @@ impl DataFolder {
                 "cannot use the data folder {shown}: {source}; let this user write there, or choose another with --data"
             ))
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        make(path).map_err(unusable)?;
         let mode = path.metadata().map_err(unusable)?.permissions().mode();
         if mode & 0o077 != 0 {
             tracing::warn!(folder = %shown, "other users of this machine may look into the data folder; set its mode to 0700");
@@ -53,6 +53,18 @@ impl DataFolder {
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Makes a folder and those above it, and makes their names durable: the first message that is acknowledged lies below.
+fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -32,7 +32,6 @@ fn a_250_follows_the_sync_of_the_message_and_of_its_name() {
         return;
     }
     let site = Site::new(&[]);
-    fs::create_dir(site.data()).unwrap();
     let trace = site.folder().join("trace");
     if let Err(why) = may_trace() {
         skip("the order of writes, syncs and answers", &why);
