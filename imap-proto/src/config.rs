@@ -13,7 +13,7 @@ pub struct ServerConfig {
     /// What ID tells of the server (RFC 2971 §3.3): pairs of field and value.
     pub id: Vec<(String, String)>,
     /// Whether STARTTLS is offered.
-    pub starttls: StartTls,
+    pub start_tls: StartTls,
     /// Whether LOGIN and mechanisms that show the password may be used without TLS.
     pub plaintext_login: PlaintextLogin,
     /// SASL mechanisms under TLS, or where plaintext logins are allowed.
@@ -37,7 +37,7 @@ impl Default for ServerConfig {
         Self {
             greeting: String::from("IMAP4rev1 ready"),
             id: Vec::new(),
-            starttls: StartTls::default(),
+            start_tls: StartTls::default(),
             plaintext_login: PlaintextLogin::default(),
             mechanisms: Vec::new(),
             mechanisms_before_tls: Vec::new(),

@@ -10,7 +10,7 @@
 //!
 //! let options = ImapOptions {
 //!     host: "mail.example.org".to_owned(),
-//!     starttls: StartTls::Offered,
+//!     start_tls: StartTls::Offered,
 //!     plaintext_login: PlaintextLogin::UnderTls,
 //! };
 //! let imap = Imap::new(Arc::new(MemoryStore::new()), accounts, options);
@@ -68,7 +68,7 @@ pub struct ImapOptions {
     /// The host's name, for the greeting.
     pub host: String,
     /// Whether STARTTLS is offered.
-    pub starttls: StartTls,
+    pub start_tls: StartTls,
     /// Whether passwords may cross the network as they are.
     pub plaintext_login: PlaintextLogin,
 }
@@ -91,12 +91,12 @@ impl<S: Store> Imap<S> {
     /// Makes the service. One serves any number of listeners.
     #[must_use]
     pub fn new(store: Arc<S>, accounts: Accounts, options: ImapOptions) -> Self {
-        let ImapOptions { host, starttls, plaintext_login } = options;
+        let ImapOptions { host, start_tls, plaintext_login } = options;
         let names = |channel| sasl::mechanisms(channel).iter().map(ToString::to_string).collect();
         let config = ServerConfig {
             greeting: format!("{host} IMAP server ready"),
             id: vec![("name".to_owned(), "Posthaste".to_owned())],
-            starttls,
+            start_tls,
             plaintext_login,
             mechanisms: names(Channel::Private),
             mechanisms_before_tls: names(Channel::Open),

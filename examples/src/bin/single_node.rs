@@ -255,7 +255,7 @@ fn smtp_options(config: &Config, host: &str) -> SmtpOptions {
 fn imap_options(config: &Config, host: &str) -> ImapOptions {
     use imap_proto::{PlaintextLogin, StartTls};
     let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
-    ImapOptions { host: host.to_owned(), starttls: StartTls::Offered, plaintext_login }
+    ImapOptions { host: host.to_owned(), start_tls: StartTls::Offered, plaintext_login }
 }
 
 fn pop3_options(config: &Config, host: &str) -> Pop3Options {

@@ -495,9 +495,9 @@ fn configuration(number: u8) -> ServerConfig {
     };
     match number % 4 {
         0 => common,
-        1 => ServerConfig { starttls: StartTls::Offered, ..common },
+        1 => ServerConfig { start_tls: StartTls::Offered, ..common },
         2 => ServerConfig {
-            starttls: StartTls::Offered,
+            start_tls: StartTls::Offered,
             plaintext_login: PlaintextLogin::UnderTls,
             literals: NonSync::Small,
             ..common
@@ -515,7 +515,7 @@ fn configuration(number: u8) -> ServerConfig {
                 violations: 3,
                 failed_logins: 1,
             };
-            ServerConfig { starttls: StartTls::Offered, limits, ..common }
+            ServerConfig { start_tls: StartTls::Offered, limits, ..common }
         }
     }
 }

@@ -328,7 +328,7 @@ impl ServerSession {
         if self.link.tls.is_some() {
             return Err(Violation::Sequence);
         }
-        if self.config.starttls == StartTls::Off {
+        if self.config.start_tls == StartTls::Off {
             return Err(Violation::NotOffered);
         }
         if !input.is_empty() {
@@ -363,7 +363,7 @@ impl ServerSession {
         let mut words = alloc::format!("IMAP4rev1 {literals} SASL-IR ID");
         match &self.stage {
             Stage::NotAuthenticated => {
-                if self.config.starttls == StartTls::Offered && self.link.tls.is_none() {
+                if self.config.start_tls == StartTls::Offered && self.link.tls.is_none() {
                     words.push_str(" STARTTLS");
                 }
                 if !self.plaintext_allowed() {

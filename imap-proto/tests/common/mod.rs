@@ -20,7 +20,7 @@ pub(crate) struct Case {
 pub(crate) fn config() -> ServerConfig {
     ServerConfig {
         greeting: "ready".into(),
-        starttls: StartTls::Offered,
+        start_tls: StartTls::Offered,
         plaintext_login: PlaintextLogin::Always,
         mechanisms: vec!["PLAIN".into()],
         ..ServerConfig::default()

@@ -40,7 +40,7 @@ impl<S: Store> Server<S> {
         users.set_password(USER, b"secret").unwrap();
         let options = ImapOptions {
             host: "mail.example.org".into(),
-            starttls: StartTls::Off,
+            start_tls: StartTls::Off,
             plaintext_login: PlaintextLogin::Always,
         };
         let service = Imap::new(served, Accounts::new(users, LoginLimits::default()), options);
