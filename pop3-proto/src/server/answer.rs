@@ -111,7 +111,8 @@ impl ServerSession {
         Ok(())
     }
 
-    /// Lets the user in: answers [`Event::Login`], [`Event::Auth`] or [`Event::SaslResponse`].
+    /// Lets the user in: answers [`Event::Login`](crate::Event::Login), [`Event::Auth`](crate::Event::Auth) or
+    /// [`Event::SaslResponse`](crate::Event::SaslResponse).
     ///
     /// # Errors
     /// [`Misuse::NotNow`] where nobody asks to log in.
