@@ -172,12 +172,12 @@ fn unquote(quoted: &str) -> (Vec<u8>, &str) {
 #[test]
 fn calls_are_understood() {
     let trace = "\
-        7 openat(AT_FDCWD</work>, \"a/b\", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = 9</work/a/b>\n\
-        7 pwrite64(9</work/a/b>, \"x\\r\\n\\0\\377\\\"\"..., 6, 0 <unfinished ...>\n\
+        7 openat(AT_FDCWD</srv>, \"a/b\", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = 9</srv/a/b>\n\
+        7 pwrite64(9</srv/a/b>, \"x\\r\\n\\0\\377\\\"\"..., 6, 0 <unfinished ...>\n\
         8 writev(12<TCP:[127.0.0.1:25->127.0.0.1:4000]>, [{iov_base=\"250 \", iov_len=4}, {iov_base=\"ok\", iov_len=2}], 2) = 6\n\
         7 <... pwrite64 resumed>)           = 6\n\
         8 --- SIGTERM {si_signo=SIGTERM} ---\n\
-        8 fdatasync(9</work/a/b>)           = -1 EIO (Input/output error)\n\
+        8 fdatasync(9</srv/a/b>)           = -1 EIO (Input/output error)\n\
         8 renameat(5</t/tmp>, \"x\", 6</t/new>, \"y\") = 0\n\
         8 +++ exited with 0 +++\n";
     let calls = parse(trace);
@@ -192,9 +192,9 @@ fn calls_are_understood() {
             ("renameat", 0, 6, 6)
         ]
     );
-    assert_eq!(calls[0].paths(), ["/work/a/b"]);
+    assert_eq!(calls[0].paths(), ["/srv/a/b"]);
     assert!(calls[0].has_word("O_CREAT"));
-    assert_eq!((calls[1].open(0), calls[1].text()), (Some("/work/a/b"), b"x\r\n\0\xff\"".to_vec()));
+    assert_eq!((calls[1].open(0), calls[1].text()), (Some("/srv/a/b"), b"x\r\n\0\xff\"".to_vec()));
     assert_eq!((calls[2].open(0), calls[2].text()), (Some("TCP:[127.0.0.1:25->127.0.0.1:4000"), b"250 ok".to_vec()));
     assert_eq!(calls[4].paths(), ["/t/tmp/x", "/t/new/y"]);
 }
