@@ -282,6 +282,17 @@ async fn stls_puts_tls_in_place_and_plain_octets_behind_it_end_the_session() {
     assert_eq!(line(&mut stream).await, "-ERR commands behind STLS are refused\r\n");
     assert_eq!(line(&mut stream).await, "");
 
+    // What is no handshake ends the session; nothing is read in clear behind it.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    line(&mut stream).await;
+    stream.write_all(b"STLS\r\n").await.unwrap();
+    line(&mut stream).await;
+    stream.write_all(b"USER mallory\r\nQUIT\r\n").await.unwrap();
+    let mut rest = vec![];
+    // Whether by an alert and an end or by a reset.
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(!rest.windows(3).any(|word| word == b"+OK"), "{rest:?}");
+
     let mut stream = TcpStream::connect(address).await.unwrap();
     line(&mut stream).await;
     stream.write_all(b"STLS\r\n").await.unwrap();

@@ -206,6 +206,10 @@ impl<E: Engine> Connection<E> {
 
     /// Puts a layer in place and tells the engine.
     pub(super) async fn switch(&mut self, layer: Layer) -> Result<(), Gone> {
+        // Nobody is left to shake hands with; an engine that was told so does not ask.
+        if self.eof {
+            return Err(self.lose(Gone::Lost));
+        }
         let until = self.wake_at().unwrap_or_else(|| Instant::now() + self.pacing.stall);
         self.flush().await?;
         let Layer::Tls = layer else {
@@ -222,7 +226,12 @@ impl<E: Engine> Connection<E> {
                 self.engine.switched(Switched::Tls(info), now);
                 Ok(())
             }
-            Ok(Err(_)) | Err(_) => Err(self.lose(Gone::Lost)),
+            Ok(Err(_)) | Err(_) => {
+                // Nothing comes any more and nothing can be said; the engine alone knows what that means where it stands.
+                self.eof = true;
+                self.engine.handle_eof();
+                Ok(())
+            }
         }
     }
 

@@ -50,15 +50,13 @@ pub(super) async fn deliver(
         let (_handle, drain) = Drain::new();
         drive(conn, Courier { body: batch.body.clone(), told: Some(told) }, drain).await;
         let Ok(report) = report.await else { return vec![convert::lost(host_and_port); count] };
-        match report {
-            // RFC 7435 §3: opportunistic security falls back to none where it cannot be had.
-            Told::Lost if policy.tls == TlsPolicy::Opportunistic => policy.tls = TlsPolicy::Never,
-            Told::Report(report) if report.trouble == Some(Trouble::Tls) && policy.tls == TlsPolicy::Opportunistic => {
-                policy.tls = TlsPolicy::Never;
-            }
-            Told::Lost => return vec![convert::lost(host_and_port); count],
-            Told::Report(report) => return convert::outcomes(host_and_port, *report),
+        // RFC 7435 §3: opportunistic security falls back to none where it cannot be had. Nothing of the message was sent yet;
+        // a connection that is lost later says nothing against TLS, and trying again is the schedule's business.
+        if report.trouble == Some(Trouble::Tls) && policy.tls == TlsPolicy::Opportunistic {
+            policy.tls = TlsPolicy::Never;
+            continue;
         }
+        return convert::outcomes(host_and_port, *report);
     }
 }
 
@@ -78,17 +76,10 @@ async fn connect(host_and_port: &str) -> io::Result<(TcpStream, Link)> {
     Err(last)
 }
 
-/// What came of one session.
-enum Told {
-    Report(Box<Report>),
-    /// The connection failed while TLS was put in place.
-    Lost,
-}
-
 /// Hands the message to the engine, and its report to whoever waits.
 struct Courier {
     body: Body,
-    told: Option<oneshot::Sender<Told>>,
+    told: Option<oneshot::Sender<Box<Report>>>,
 }
 
 impl Handler<Delivery> for Courier {
@@ -101,16 +92,12 @@ impl Handler<Delivery> for Courier {
                     conn.speak(|engine, _, _| engine.abort());
                 }
             }
-            DeliveryEvent::Done(report) => self.tell(Told::Report(report)),
+            DeliveryEvent::Done(report) => self.tell(report),
         }
         Ok(Next::Go)
     }
 
-    async fn closed(mut self, why: Close) {
-        if why == Close::Lost {
-            self.tell(Told::Lost);
-        }
-    }
+    async fn closed(self, _why: Close) {}
 }
 
 impl Courier {
@@ -124,10 +111,10 @@ impl Courier {
         Ok(())
     }
 
-    fn tell(&mut self, what: Told) {
+    fn tell(&mut self, report: Box<Report>) {
         if let Some(told) = self.told.take() {
             // Who does not listen any more will try again.
-            let _ = told.send(what);
+            let _ = told.send(report);
         }
     }
 }
