@@ -171,8 +171,7 @@ impl ServerSession {
     ///
     /// RFC 1939 §3: the autologout closes without a response and without removing messages, so `out` stays as it is.
     pub fn handle_timeout(&mut self, now: Duration, _out: &mut BytesMut) {
-        if let Some(Deadline { at, waiting_for }) = self.poll_timeout().filter(|deadline| deadline.at <= now) {
-            debug_assert!(at <= now);
+        if let Some(Deadline { waiting_for, .. }) = self.poll_timeout().filter(|deadline| deadline.at <= now) {
             self.turn = Turn::Closed(Close::Timeout(waiting_for));
         }
     }
