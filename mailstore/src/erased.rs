@@ -131,6 +131,10 @@ impl Mailbox for DynMailbox {
         self.0.flags(uids).await
     }
 
+    async fn open_ended(&self, uids: &[RangeInclusive<u32>]) -> Result<Vec<u32>, MailboxError> {
+        self.0.open_ended(uids).await
+    }
+
     async fn store_flags(&self, uids: &[RangeInclusive<u32>], change: &FlagChange) -> Result<Stored, FlagsError> {
         self.0.store_flags(uids, change).await
     }
@@ -270,6 +274,7 @@ trait ErasedMailbox: Send + Sync {
     fn snapshot(&self, recent: Recent) -> BoxFuture<'_, Result<Snapshot, MailboxError>>;
     fn changes<'a>(&'a self, since: &'a Since, recent: Recent) -> BoxFuture<'a, Result<Changes, MailboxError>>;
     fn flags<'a>(&'a self, uids: Uids<'a>) -> BoxFuture<'a, Result<Vec<Touched>, MailboxError>>;
+    fn open_ended<'a>(&'a self, uids: Uids<'a>) -> BoxFuture<'a, Result<Vec<u32>, MailboxError>>;
     fn store_flags<'a>(&'a self, uids: Uids<'a>, change: &'a FlagChange) -> BoxFuture<'a, Result<Stored, FlagsError>>;
     fn read(&self, uid: u32, range: Range<u64>) -> BoxFuture<'_, Result<DynReader, ReadError>>;
     fn append(&self, new: NewMessage) -> BoxFuture<'_, Result<DynWriter, AppendError>>;
@@ -296,6 +301,10 @@ impl<M: Mailbox> ErasedMailbox for M {
 
     fn flags<'a>(&'a self, uids: Uids<'a>) -> BoxFuture<'a, Result<Vec<Touched>, MailboxError>> {
         Box::pin(Mailbox::flags(self, uids))
+    }
+
+    fn open_ended<'a>(&'a self, uids: Uids<'a>) -> BoxFuture<'a, Result<Vec<u32>, MailboxError>> {
+        Box::pin(Mailbox::open_ended(self, uids))
     }
 
     fn store_flags<'a>(&'a self, uids: Uids<'a>, change: &'a FlagChange) -> BoxFuture<'a, Result<Stored, FlagsError>> {

@@ -347,6 +347,14 @@ impl Mailbox for MemoryMailbox {
         self.with(|folder| folder.ledger.among(uids).map(|entry| entry.touched()).collect()).ok_or(MailboxError::Gone)
     }
 
+    async fn open_ended(&self, uids: &[RangeInclusive<u32>]) -> Result<Vec<u32>, MailboxError> {
+        let open = |body: &Bytes| !body.is_empty() && !body.ends_with(b"\r\n");
+        self.with(|folder| {
+            folder.ledger.among(uids).filter(|entry| open(&entry.place)).map(|entry| entry.message.uid).collect()
+        })
+        .ok_or(MailboxError::Gone)
+    }
+
     async fn store_flags(&self, uids: &[RangeInclusive<u32>], change: &FlagChange) -> Result<Stored, FlagsError> {
         let stored = self.with(|folder| {
             let change = FlagChange { flags: folder.intern(&change.flags), ..change.clone() };

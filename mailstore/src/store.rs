@@ -152,6 +152,14 @@ pub trait Mailbox: Clone + Send + Sync + 'static {
     /// [`MailboxError::Gone`] when the mailbox is no more.
     fn flags(&self, uids: &[RangeInclusive<u32>]) -> impl Future<Output = Result<Vec<Touched>, MailboxError>> + Send;
 
+    /// Says which of these messages have a last line without CRLF, ascending; an empty message has no line. POP3 sends
+    /// such a line with a CRLF more, and must count it. It is a question of its own, since some stores must look at
+    /// messages that nobody has asked about before.
+    ///
+    /// # Errors
+    /// [`MailboxError::Gone`] when the mailbox is no more.
+    fn open_ended(&self, uids: &[RangeInclusive<u32>]) -> impl Future<Output = Result<Vec<u32>, MailboxError>> + Send;
+
     /// Changes flags, of all the messages or, if it fails, of none.
     ///
     /// # Errors

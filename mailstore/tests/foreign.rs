@@ -117,6 +117,49 @@ fn files_that_appear_get_uids_in_the_order_of_their_age_and_are_measured() {
 }
 
 #[test]
+fn of_foreign_messages_the_end_is_looked_at_once() {
+    let world = World::new();
+    let files: [(&str, &[u8]); 8] = [
+        ("new/1.empty,S=0,W=0", b""),
+        ("new/2.lf,S=4,W=6", b"a\nb\n"),
+        ("new/3.none,S=3,W=4", b"a\nb"),
+        ("new/4.crlf,S=3,W=3", b"a\r\n"),
+        ("new/5.cr,S=4,W=4", b"a\r\n\r"),
+        ("new/6.unmeasured", b"a\nb"),
+        ("new/7.raw,S=2,W=2", b"a\n"),
+        ("cur/8.one,S=1,W=2:2,S", b"\n"),
+    ];
+    let put = |octet: Option<u8>| {
+        for (name, text) in files {
+            let mut text = text.to_vec();
+            if let (Some(last), Some(octet)) = (text.last_mut(), octet) {
+                *last = octet;
+            }
+            fs::write(world.path(name), text).unwrap();
+        }
+    };
+    put(None);
+    let known = |world: &World| block_on(world.inbox.open_ended(&[1..=99])).unwrap();
+    assert_eq!(known(&world), [3, 5, 6, 7]);
+    assert_eq!(world.read(7), b"a\n", "this one is not widened, for its name says so");
+    put(Some(b'x'));
+    assert_eq!(known(&world), [3, 5, 6, 7], "nobody looks again");
+    let world = world.reopened();
+    assert_eq!(known(&world), [3, 5, 6, 7], "also not after a restart");
+}
+
+#[test]
+fn what_another_program_moves_meanwhile_is_looked_at_where_it_is_then() {
+    let world = World::new();
+    fs::write(world.path("new/1.a,S=1,W=1"), "a").unwrap();
+    fs::write(world.path("new/2.b,S=1,W=1"), "b").unwrap();
+    assert_eq!(world.uids(), [1, 2]);
+    fs::rename(world.path("new/1.a,S=1,W=1"), world.path("cur/1.a,S=1,W=1:2,S")).unwrap();
+    fs::remove_file(world.path("new/2.b,S=1,W=1")).unwrap();
+    assert_eq!(block_on(world.inbox.open_ended(&[1..=2])).unwrap(), [1]);
+}
+
+#[test]
 fn a_wrong_size_in_a_name_does_not_make_a_wrong_message() {
     let world = World::new();
     // The length on disk is wrong; then the length as read.

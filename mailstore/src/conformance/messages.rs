@@ -73,6 +73,36 @@ pub async fn messages_read_back_exactly<S: Store>(store: &S) -> Result<(), Broke
     }
 }
 
+/// It is known of which messages the last line has no end, also after a copy or a move.
+///
+/// # Errors
+/// When it is not.
+pub async fn open_ends_are_known<S: Store>(store: &S) -> Result<(), Broken> {
+    const PROMISE: &str = "open_ends_are_known";
+    let account = fresh_account(store, PROMISE).await?;
+    account.create("Other", None).await.keeps(PROMISE)?;
+    let inbox = account.open("INBOX").await.keeps(PROMISE)?;
+    let other = account.open("Other").await.keeps(PROMISE)?;
+    let mut open = Vec::new();
+    for (uid, body) in (1..).zip(awkward_bodies()) {
+        append(&inbox, NewMessage::default(), &body).await.keeps(PROMISE)?;
+        if !body.is_empty() && !body.ends_with(b"\r\n") {
+            open.push(uid);
+        }
+    }
+    let later: Vec<_> = open.iter().copied().filter(|uid| *uid > 3).collect();
+    same(PROMISE, "what ends open", inbox.open_ended(&[1..=u32::MAX]).await.keeps(PROMISE)?, open.clone())?;
+    same(PROMISE, "of the later ones", inbox.open_ended(&[9..=999, 4..=10]).await.keeps(PROMISE)?, later)?;
+    same(PROMISE, "of none", inbox.open_ended(&[]).await.keeps(PROMISE)?, vec![])?;
+    let expected = open.clone();
+    inbox.copy(&[1..=u32::MAX], &other).await.keeps(PROMISE)?;
+    same(PROMISE, "of the copies", other.open_ended(&[1..=u32::MAX]).await.keeps(PROMISE)?, expected)?;
+    let moved = inbox.move_to(&[2..=9], &other).await.keeps(PROMISE)?;
+    let expected: Vec<_> = moved.uids.iter().filter(|(old, _)| open.contains(old)).map(|(_, new)| *new).collect();
+    let new: Vec<_> = moved.uids.iter().map(|(_, new)| *new..=*new).collect();
+    same(PROMISE, "of what was moved", other.open_ended(&new).await.keeps(PROMISE)?, expected)
+}
+
 /// Flags become what was asked; what was so already does not change; UNCHANGEDSINCE holds back.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ pub use self::{
     },
     messages::{
         abandoned_messages_leave_nothing, copies_and_moves, deliveries_are_idempotent, derived_items, expunge_variants,
-        flags_are_stored, messages_read_back_exactly, searches_narrow,
+        flags_are_stored, messages_read_back_exactly, open_ends_are_known, searches_narrow,
     },
 };
 use crate::{
@@ -53,6 +53,7 @@ pub struct Broken {
 pub fn all<S: Store>(store: &S) -> Result<(), Broken> {
     block_on(async {
         messages_read_back_exactly(store).await?;
+        open_ends_are_known(store).await?;
         flags_are_stored(store).await?;
         expunge_variants(store).await?;
         copies_and_moves(store).await?;

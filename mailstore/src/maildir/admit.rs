@@ -8,6 +8,7 @@ use std::{
 use super::{
     alter::Open,
     basename::{self, Base, Info},
+    ending::Ending,
     facts::{self, Delivery, Fact, Facts},
     fault::Fault,
     mirror::{Learnt, Mirror, Place, fact},
@@ -27,6 +28,7 @@ pub(crate) struct Draft {
     pub(crate) base: Base,
     pub(crate) physical: u64,
     pub(crate) size: u64,
+    pub(crate) ending: Ending,
     pub(crate) flags: Flags,
     pub(crate) internal_date: i64,
     pub(crate) delivery_id: Option<String>,
@@ -83,7 +85,14 @@ impl Open<'_> {
             true => (Dir::New, Info::None),
             false => (Dir::Cur, Info::with_letters(marks.letters)),
         };
-        Place { base: Arc::clone(&draft.base), dir, info, numbers: marks.numbers.into(), physical: draft.physical }
+        Place {
+            base: Arc::clone(&draft.base),
+            dir,
+            info,
+            numbers: marks.numbers.into(),
+            physical: draft.physical,
+            ending: Some(draft.ending),
+        }
     }
 
     fn admit_as(&mut self, uid: u32, draft: &Draft, path: &Path, place: Place) -> Result<Appended, Fault> {

@@ -365,13 +365,13 @@ impl Open<'_> {
 
 fn plan(source: &Site, entry: &Entry<Place>, target: &Site, info: Info, numbers: Box<[u32]>) -> Leg {
     let Entry { message, place } = entry;
-    let (physical, size) = (place.physical, message.size);
+    let (physical, size, ending) = (place.physical, message.size, place.ending);
     let base = Base::from(format!("{},S={physical},W={size}", target.unique(None)).into_bytes());
     Leg {
         old: message.uid,
-        measures: Measures { internal_date: message.internal_date, physical, size },
+        measures: Measures { internal_date: message.internal_date, physical, size, ending },
         from: source.message(place.dir, &place.base, &place.info),
-        place: Place { base, dir: Dir::Cur, info, numbers, physical },
+        place: Place { base, dir: Dir::Cur, info, numbers, physical, ending },
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! posthaste-facts 1
 //! 89a1c3f2 V 1700000000
-//! 0b1ce4d7 F 12 1782579200000001 S - 1700000000 2345 2300
+//! 0b1ce4d7 F 12 1782579200000001 S - 1700000000 2345 2300 E
 //! ```
 //!
 //! The first line has the version. Each further line is a checksum (CRC-32C, hexadecimal) and a fact, which is a letter
@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use super::uidlist::Damage;
+use super::{ending::Ending, uidlist::Damage};
 
 pub(crate) const NAME: &str = "posthaste-facts";
 pub(crate) const BESIDE: &str = "posthaste-facts.tmp";
@@ -62,6 +62,7 @@ pub(crate) struct Known {
     pub(crate) internal_date: i64,
     pub(crate) size: u64,
     pub(crate) physical: u64,
+    pub(crate) ending: Option<Ending>,
 }
 
 /// What became of a delivery.
@@ -102,8 +103,13 @@ impl Fact {
                 let numbers: Vec<_> = known.numbers.iter().map(u32::to_string).collect();
                 let numbers = if numbers.is_empty() { "-".to_owned() } else { numbers.join(",") };
                 let letters = if known.letters.is_empty() { "-" } else { &known.letters };
+                let ending = match known.ending {
+                    None => "",
+                    Some(Ending::Crlf) => " E",
+                    Some(Ending::Open) => " O",
+                };
                 let Known { modseq, internal_date, size, physical, .. } = known;
-                format!("F {uid} {modseq} {letters} {numbers} {internal_date} {size} {physical}")
+                format!("F {uid} {modseq} {letters} {numbers} {internal_date} {size} {physical}{ending}")
             }
             Self::Gone(modseq, uids) => format!("X {modseq} {} {}", uids.start(), uids.end()),
             Self::Delivered(id, Delivery { at, uid, guid }) => {
@@ -138,6 +144,12 @@ impl Fact {
                     internal_date: next(&mut words)?,
                     size: next(&mut words)?,
                     physical: next(&mut words)?,
+                    // Earlier versions do not write it, and pass over it.
+                    ending: words.next().and_then(|ending| match ending {
+                        "E" => Some(Ending::Crlf),
+                        "O" => Some(Ending::Open),
+                        _ => None,
+                    }),
                 };
                 Self::Message(uid, known)
             }
@@ -242,7 +254,8 @@ mod tests {
     use super::*;
 
     fn known(modseq: u64) -> Known {
-        Known { modseq, letters: "FSa".into(), numbers: [26, 31].into(), internal_date: -5, size: 12, physical: 10 }
+        let (letters, numbers) = ("FSa".into(), [26, 31].into());
+        Known { modseq, letters, numbers, internal_date: -5, size: 12, physical: 10, ending: None }
     }
 
     fn file(facts: &[Fact]) -> Vec<u8> {
@@ -259,6 +272,8 @@ mod tests {
             Fact::Claimed(9),
             Fact::Message(3, known(5)),
             Fact::Message(4, Known { letters: "".into(), numbers: [].into(), ..known(6) }),
+            Fact::Message(5, Known { ending: Some(Ending::Crlf), ..known(6) }),
+            Fact::Message(6, Known { ending: Some(Ending::Open), ..known(6) }),
             Fact::Gone(9, 1..=4),
             Fact::Highest(7),
             Fact::Delivered("id-1.0".into(), delivery.clone()),
@@ -269,7 +284,7 @@ mod tests {
             assert_eq!(checked(fact.written().trim_end().as_bytes()).and_then(Fact::parse).as_ref(), Some(fact));
         }
         let (facts, damage) = Facts::parse(&file(&all)).unwrap();
-        assert_eq!((damage, facts.lines, facts.ceiling, facts.claimed), (Damage::None, 10, u64::MAX, 9));
+        assert_eq!((damage, facts.lines, facts.ceiling, facts.claimed), (Damage::None, 12, u64::MAX, 9));
         assert_eq!(facts.highest, 9);
         assert_eq!(facts.gone, BTreeSet::from([3, 4]));
         assert_eq!(facts.deliveries["id-1.0"], delivery);

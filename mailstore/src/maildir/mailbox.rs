@@ -127,6 +127,20 @@ impl Mailbox for MaildirMailbox {
         }
     }
 
+    async fn open_ended(&self, uids: &[RangeInclusive<u32>]) -> Result<Vec<u32>, MailboxError> {
+        let turn = self.folder.turns.take().await;
+        let remembered = self.folder.remember(|mirror| mirror.open_ended(uids))?;
+        drop(turn);
+        match remembered.flatten() {
+            Some(open) => Ok(open),
+            None => {
+                let uids = uids.to_vec();
+                let learnt: Result<_, Fault> = self.folder.alter(move |mailbox| mailbox.learn_open_ended(&uids)).await;
+                Ok(learnt?)
+            }
+        }
+    }
+
     async fn store_flags(&self, uids: &[RangeInclusive<u32>], change: &FlagChange) -> Result<Stored, FlagsError> {
         let (uids, change) = (uids.to_vec(), change.clone());
         self.folder.alter(move |mailbox| mailbox.store_flags(&uids, &change)).await

@@ -11,6 +11,7 @@ use super::{
     basename::{Base, Info},
     book::{Book, stat},
     dotlock::Dotlock,
+    ending::Ending,
     facts::{self, Fact, Known},
     fault::Fault,
     files::{Files, Meta},
@@ -42,6 +43,8 @@ pub(crate) struct Place {
     pub(crate) numbers: Box<[u32]>,
     /// The length of its file. It is shorter than the message by one octet for each line that is stored with LF.
     pub(crate) physical: u64,
+    /// How the message ends, as far as somebody had to know.
+    pub(crate) ending: Option<Ending>,
 }
 
 #[derive(Debug)]
@@ -442,6 +445,7 @@ pub(super) fn fact(entry: &crate::ledger::Entry<Place>) -> Fact {
         internal_date: message.internal_date,
         size: message.size,
         physical: place.physical,
+        ending: place.ending,
     };
     Fact::Message(message.uid, known)
 }
@@ -457,7 +461,7 @@ pub(super) fn letters(info: &Info) -> Box<str> {
 
 impl Known {
     fn gone() -> Self {
-        Self { modseq: 1, letters: "".into(), numbers: [].into(), internal_date: 0, size: 0, physical: 0 }
+        Self { modseq: 1, letters: "".into(), numbers: [].into(), internal_date: 0, size: 0, physical: 0, ending: None }
     }
 }
 

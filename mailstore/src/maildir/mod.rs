@@ -22,6 +22,7 @@ mod basename;
 mod book;
 mod disk;
 mod dotlock;
+mod ending;
 mod facts;
 mod fault;
 mod files;

@@ -50,11 +50,18 @@ struct Source {
 
 /// How a message is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     /// As it is.
     Raw,
     /// With LF for CRLF.
     Lf,
+}
+
+impl Form {
+    /// That of a file so long whose message is so long.
+    pub(crate) fn of(physical: u64, size: u64) -> Self {
+        if physical == size { Self::Raw } else { Self::Lf }
+    }
 }
 
 /// Opens a message's file.
@@ -130,7 +137,7 @@ impl Source {
     fn new(uid: u32, file: Box<dyn File>, physical: u64, size: u64, range: Range<u64>) -> Self {
         let end = range.end.min(size);
         let range = range.start.min(end)..end;
-        let form = if physical == size { Form::Raw } else { Form::Lf };
+        let form = Form::of(physical, size);
         let at = match form {
             Form::Raw => Mark { octet: range.start, physical: range.start, widen: Widen::default() },
             Form::Lf => Mark::default(),

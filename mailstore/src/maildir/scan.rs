@@ -5,11 +5,13 @@ use std::{collections::HashMap, io, sync::Arc};
 use super::{
     basename::{self, Base, Info},
     dotlock::Dotlock,
+    ending::Ending,
     facts::{self, Delivery, Fact, Known},
     fault::Fault,
     files::{File, Kind, Meta, Stamp},
     lines::Widen,
     mirror::{KnownMessages, Looked, Mirror, Place, Trust, fact, letters},
+    reader::Form,
     site::{Dir, Doing, Sight, Site, missing_is_gone, text},
     uidlist::Line,
     whole,
@@ -42,6 +44,7 @@ pub(super) struct Measures {
     pub(super) internal_date: i64,
     pub(super) physical: u64,
     pub(super) size: u64,
+    pub(super) ending: Option<Ending>,
 }
 
 impl Mirror {
@@ -184,11 +187,12 @@ impl Mirror {
                 next = uid + 1;
                 lines.push((uid, Line::new(Arc::clone(&base))));
             }
-            entries.push((uid, Place { base, dir, info, numbers: Box::default(), physical: 0 }, measures, known));
+            let Measures { physical, ending, .. } = measures;
+            let place = Place { base, dir, info, numbers: Box::default(), physical, ending };
+            entries.push((uid, place, measures, known));
         }
         self.append_lines(site, lock, lines)?;
         for (uid, mut place, measures, known) in entries {
-            place.physical = measures.physical;
             let unchanged = known.as_ref().is_some_and(|known| known.letters == letters(&place.info));
             place.numbers = known.as_ref().map(|known| known.numbers.clone()).unwrap_or_default();
             let modseq = match known {
@@ -232,12 +236,14 @@ impl Mirror {
         let path = site.message(place.dir, &place.base, &place.info);
         let measured = site.files.open(&path).and_then(|file| {
             let meta = file.stat()?;
-            Ok((meta.len, meta.len + growth(&*file, lock)?))
+            let size = meta.len + growth(&*file, lock)?;
+            Ok((meta.len, size, Ending::read(&*file, meta.len, Form::of(meta.len, size))?))
         });
-        let (physical, size) = measured.map_err(missing_is_gone("measure a message"))?;
+        let (physical, size, ending) = measured.map_err(missing_is_gone("measure a message"))?;
         let modseq = self.issue_modseq(site)?;
         if let Some(entry) = self.ledger.entry_mut(uid) {
             entry.place.physical = physical;
+            entry.place.ending = Some(ending);
             entry.message.size = size;
             let flags = entry.message.flags.clone();
             self.ledger.touch(uid, flags, modseq);
@@ -250,7 +256,8 @@ impl Mirror {
 
 impl Known {
     fn measures(&self) -> Measures {
-        Measures { internal_date: self.internal_date, physical: self.physical, size: self.size }
+        let Self { internal_date, physical, size, ending, .. } = *self;
+        Measures { internal_date, physical, size, ending }
     }
 }
 
@@ -292,10 +299,14 @@ fn measure(
     let said = basename::number(base, b'W').or_else(|| line?.text(b'W')?.parse().ok());
     // Every line end can add one octet, and none can take one.
     if let Some(size) = said.filter(|size| same_file && (physical..=physical.saturating_mul(2)).contains(size)) {
-        return Ok(Some(Measures { internal_date, physical, size }));
+        return Ok(Some(Measures { internal_date, physical, size, ending: None }));
     }
-    match site.files.open(&path).and_then(|file| growth(&*file, lock)) {
-        Ok(growth) => Ok(Some(Measures { internal_date, physical, size: physical + growth })),
+    let measured = site.files.open(&path).and_then(|file| {
+        let size = physical + growth(&*file, lock)?;
+        Ok((size, Ending::read(&*file, physical, Form::of(physical, size))?))
+    });
+    match measured {
+        Ok((size, ending)) => Ok(Some(Measures { internal_date, physical, size, ending: Some(ending) })),
         Err(error) if whole::is_missing(&error) => Ok(None),
         Err(error) => Err(error).doing("measure a message").map_err(Fault::from),
     }

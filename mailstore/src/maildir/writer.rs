@@ -8,6 +8,7 @@ use super::{
     admit::{Draft, slip_in},
     alter::Open,
     basename::Base,
+    ending::Tail,
     fault::Fault,
     files::{File, Stamp},
     folder::Folder,
@@ -40,6 +41,7 @@ struct Stage {
     gathered: Vec<u8>,
     physical: u64,
     size: u64,
+    tail: Tail,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,7 @@ impl Stage {
             gathered: Vec::new(),
             physical: 0,
             size: 0,
+            tail: Tail::default(),
         })
     }
 
@@ -94,6 +97,7 @@ impl Stage {
             Form::Raw => self.gathered.extend_from_slice(chunk),
         }
         self.size += chunk.len() as u64;
+        self.tail.push(chunk);
         if self.gathered.len() >= CHUNK { Needs::Writing } else { Needs::Nothing }
     }
 
@@ -151,12 +155,13 @@ impl Stage {
             Some(seconds) => seconds,
             None => self.file.stat().doing(DOING)?.modified.seconds,
         };
-        let Self { physical, size, unique, .. } = self;
+        let Self { physical, size, unique, tail, .. } = self;
         let draft = Draft {
             tmp: self.tmp.path.clone(),
             base: Base::from(format!("{unique},S={physical},W={size}").into_bytes()),
             physical,
             size,
+            ending: tail.ending(),
             flags: new.flags.clone(),
             internal_date,
             delivery_id: new.delivery_id.clone(),

@@ -137,6 +137,10 @@ impl Mailbox for OddMailbox {
         self.0.flags(uids).await
     }
 
+    async fn open_ended(&self, uids: &[RangeInclusive<u32>]) -> Result<Vec<u32>, MailboxError> {
+        self.0.open_ended(uids).await
+    }
+
     async fn store_flags(&self, uids: &[RangeInclusive<u32>], change: &FlagChange) -> Result<Stored, FlagsError> {
         if self.1.has(Oddity::Full) {
             return Err(FlagsError::TooManyKeywords);
