@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bench::{Case, compare};
 use bytes::BytesMut;
-use pop3_proto::{Event, Link, Maildrop, Message, PlaintextLogin, ServerConfig, ServerSession, Step};
+use pop3_proto::{Ending, Event, Link, Maildrop, Message, PlaintextLogin, ServerConfig, ServerSession, Step};
 
 fn main() {
     let text =
         [b"Subject: x\r\n\r\n".as_slice(), &b"A line of a message that is not very long.\r\n".repeat(40)].concat();
-    let message = |n: u32| Message { size: text.len() as u64, uidl: n.to_string().into() };
+    let message = |n: u32| Message { size: text.len() as u64, ending: Ending::Crlf, uidl: n.to_string().into() };
     let maildrop = Arc::new(Maildrop::new((0..100).map(message).collect()).unwrap());
     let config = Arc::new(ServerConfig { plaintext_login: PlaintextLogin::Always, ..ServerConfig::default() });
     let mut script = String::from("USER bob\r\nPASS x\r\nSTAT\r\nUIDL\r\nLIST\r\n");

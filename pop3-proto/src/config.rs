@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Limits, Timeouts};
+use crate::{Announced, Expire, Limits, Timeouts};
 
 /// What a server offers and allows. One value serves all its sessions.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,16 @@ pub struct ServerConfig {
     pub mechanisms: Vec<String>,
     /// SASL mechanisms without TLS: those that do not show the password.
     pub mechanisms_before_tls: Vec<String>,
+    /// How long messages are kept, for `EXPIRE` (RFC 2449 §6.7); `None` says nothing. What a user's own value is,
+    /// [`UserPolicy`](crate::UserPolicy) says.
+    pub expire: Option<Announced<Expire>>,
+    /// Seconds from one login to the next, for `LOGIN-DELAY` (RFC 2449 §6.5); `None` says nothing. The application enforces it,
+    /// by [`Code::LoginDelay`](crate::Code::LoginDelay).
+    pub login_delay: Option<Announced<u32>>,
+    /// Whether UTF-8 is offered.
+    pub utf8: Utf8,
+    /// Whether the peer is a proxy that may say whom it speaks for.
+    pub xclient: Xclient,
     /// Bounds on what a peer may send.
     pub limits: Limits,
     /// How long a peer may take.
@@ -44,4 +54,24 @@ pub enum PlaintextLogin {
     UnderTls,
     /// Always: for tests and for networks that are trusted.
     Always,
+}
+
+/// Whether UTF-8 is offered, in messages and in names and passwords: `UTF8 USER` (RFC 6856 §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Utf8 {
+    /// It is. What a message holds that must not be sent to a client without it, the application has to know.
+    Offered,
+    /// It is not: names are ASCII.
+    #[default]
+    Off,
+}
+
+/// Whether XCLIENT and XOIP are taken, by which proxies say whom they speak for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Xclient {
+    /// They are, and the greeting says so. For sessions with peers that are trusted: such a peer names any address it likes.
+    Trusted,
+    /// They are unknown commands.
+    #[default]
+    Off,
 }

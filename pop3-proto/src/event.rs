@@ -5,21 +5,31 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::{Secret, Violation};
+use crate::{Apop, Proxied, Secret, Violation};
 
 /// Something that happened. Each variant is a question, which waits for the answer that its text names, or news.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Question, asked before anything else: [`accept`](crate::ServerSession::accept) greets,
-    /// [`reply`](crate::ServerSession::reply) with `-ERR` turns the client away.
+    /// [`greet`](crate::ServerSession::greet) offers APOP too, [`reply`](crate::ServerSession::reply) with `-ERR` turns the
+    /// client away.
     Connected,
+    /// News: a trusted proxy says whom it speaks for. The session's peer is that client from now on.
+    Proxied(Proxied),
     /// Question: USER and PASS came. [`open`](crate::ServerSession::open) lets the user in, a negative
     /// [`reply`](crate::ServerSession::reply) does not.
     Login {
-        /// The name, as it was sent: ASCII without control characters.
+        /// The name, as it was sent, without control characters; ASCII unless [`Utf8`](crate::Utf8) is offered.
         user: String,
         /// The password.
         password: Secret,
+    },
+    /// Question: APOP came. Answered as [`Login`](Self::Login).
+    Apop {
+        /// The name, as in [`Login`](Self::Login).
+        user: String,
+        /// What has to fit the password.
+        proof: Apop,
     },
     /// Question: AUTH came. [`challenge`](crate::ServerSession::challenge) goes on,
     /// [`open`](crate::ServerSession::open) lets the user in, a negative reply ends the exchange.
@@ -64,13 +74,14 @@ impl Event {
         match self {
             Self::Connected
             | Self::Login { .. }
+            | Self::Apop { .. }
             | Self::Auth { .. }
             | Self::SaslResponse(_)
             | Self::List
             | Self::Retrieve { .. }
             | Self::Top { .. }
             | Self::Update { .. } => true,
-            Self::SaslCancelled | Self::Violation(_) => false,
+            Self::Proxied(_) | Self::SaslCancelled | Self::Violation(_) => false,
         }
     }
 

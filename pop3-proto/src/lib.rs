@@ -4,24 +4,25 @@
 extern crate alloc;
 
 mod body;
-mod command;
 mod config;
 mod event;
 mod frame;
+mod grammar;
 mod limits;
 mod maildrop;
-mod reply;
 mod secret;
 mod server;
 mod step;
 mod violation;
 
-pub use command::{Command, Expected, ParseError};
-pub use config::{PlaintextLogin, ServerConfig, Stls};
+pub use config::{PlaintextLogin, ServerConfig, Stls, Utf8, Xclient};
 pub use event::Event;
+pub use grammar::{
+    Announced, Apop, Capabilities, Code, Command, Digest, Expected, Expire, Language, Mechanism, Name, ParseError,
+    Password, Proxied, Reply, ScanListing, Timestamp, UniqueId,
+};
 pub use limits::{Limits, Timeouts};
-pub use maildrop::{Maildrop, MaildropError, Message};
-pub use reply::{Code, Reply};
+pub use maildrop::{Ending, Maildrop, MaildropError, Message, UserPolicy};
 pub use secret::Secret;
 pub use server::{Progress, ServerSession};
 pub use step::{Close, Deadline, Layer, Link, ShutDown, Step, Switched, TlsInfo, Waiting};

@@ -4,20 +4,55 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::Expire;
+
 /// The messages of a mailbox at the moment of login, numbered from 1 (RFC 1939 §4). Made once, shared by reference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Maildrop {
     messages: Vec<Message>,
     octets: u64,
+    policy: UserPolicy,
 }
 
 /// One message of a maildrop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Octets that RETR will send, before dot-stuffing.
+    /// Octets of its text, as they will be given to [`body`](crate::ServerSession::body).
     pub size: u64,
+    /// How the text ends.
+    pub ending: Ending,
     /// Unique-id: 1 to 70 octets from `!` to `~` (RFC 1939 §7).
     pub uidl: Box<str>,
+}
+
+/// How a message's text ends. The one that ends a multi-line reply needs a CRLF before it (RFC 1939 §3), so that a text without one
+/// is longer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By CRLF; or there is no text at all.
+    Crlf,
+    /// Without: RETR adds one, and the sizes told count it.
+    Open,
+}
+
+impl Message {
+    /// Octets that RETR sends, doubled dots and terminator not counted (RFC 1939 §11).
+    #[must_use]
+    pub const fn octets(&self) -> u64 {
+        match self.ending {
+            Ending::Crlf => self.size,
+            Ending::Open => self.size.saturating_add(2),
+        }
+    }
+}
+
+/// What holds for this user, where CAPA has said before the login that users differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserPolicy {
+    /// How long messages are kept; `None`: as the server's configuration says.
+    pub expire: Option<Expire>,
+    /// Seconds from one login to the next; `None`: as the server's configuration says.
+    pub login_delay: Option<u32>,
 }
 
 /// Why a list of messages is no maildrop.
@@ -46,9 +81,16 @@ impl Maildrop {
             if uidl.is_empty() || uidl.len() > 70 || !uidl.iter().all(u8::is_ascii_graphic) {
                 return Err(MaildropError::Uidl(index.saturating_add(1)));
             }
-            octets = octets.checked_add(message.size).ok_or(MaildropError::TooMany)?;
+            octets = octets.checked_add(message.octets()).ok_or(MaildropError::TooMany)?;
         }
-        Ok(Self { messages, octets })
+        Ok(Self { messages, octets, policy: UserPolicy::default() })
+    }
+
+    /// The same maildrop, for a user for whom this holds.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: UserPolicy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// The messages in order; number 1 comes first.
@@ -71,6 +113,10 @@ pub(crate) struct Marked {
 impl Marked {
     pub(crate) fn new(maildrop: Arc<Maildrop>) -> Self {
         Self { deleted: Vec::new(), count: maildrop.messages.len(), octets: maildrop.octets, maildrop }
+    }
+
+    pub(crate) fn policy(&self) -> UserPolicy {
+        self.maildrop.policy
     }
 
     /// How many messages are not marked.
@@ -100,7 +146,7 @@ impl Marked {
 
     /// Marks a message; false where there is none.
     pub(crate) fn delete(&mut self, number: u32) -> bool {
-        let Some(size) = self.message(number).map(|message| message.size) else { return false };
+        let Some(size) = self.message(number).map(Message::octets) else { return false };
         if self.deleted.is_empty() {
             self.deleted.resize(self.maildrop.messages.len().div_ceil(64), 0);
         }
@@ -148,7 +194,7 @@ mod tests {
     use super::*;
 
     fn message(size: u64, uidl: &str) -> Message {
-        Message { size, uidl: uidl.into() }
+        Message { size, ending: Ending::Crlf, uidl: uidl.into() }
     }
 
     #[test]

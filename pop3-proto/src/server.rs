@@ -5,18 +5,20 @@ mod answer;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use core::fmt::Write as _;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 
 pub use self::answer::Progress;
 use crate::body::{Stuff, Top};
-use crate::command::{self, Command, Expected};
 use crate::frame::{Line, Lines};
+use crate::grammar;
 use crate::maildrop::Marked;
 use crate::{
-    Close, Deadline, Event, Layer, Link, PlaintextLogin, Reply, Secret, ServerConfig, ShutDown, Step, Stls, Switched,
-    Violation, Waiting,
+    Announced, Apop, Close, Command, Deadline, Digest, Event, Expected, Language, Layer, Link, Mechanism, Name,
+    Password, PlaintextLogin, Proxied, Reply, Secret, ServerConfig, ShutDown, Step, Stls, Switched, Timestamp,
+    UserPolicy, Utf8, Violation, Waiting, Xclient,
 };
 
 /// One connection's server side: a pure state machine.
@@ -34,6 +36,7 @@ pub struct ServerSession {
     link: Link,
     lines: Lines,
     stage: Stage,
+    mode: Mode,
     turn: Turn,
     deadline: Deadline,
     asked_at: Duration,
@@ -45,8 +48,24 @@ pub struct ServerSession {
 /// The states of RFC 1939 §3. UPDATE is a question that is open at the end of `Transaction`.
 #[derive(Debug)]
 enum Stage {
-    Authorization { user: Option<String> },
+    Authorization(Claims),
     Transaction(Marked),
+}
+
+/// What was said before the login.
+#[derive(Debug, Default)]
+struct Claims {
+    /// USER came, PASS may follow.
+    user: Option<String>,
+    /// The greeting offered APOP.
+    timestamp: Option<Timestamp>,
+}
+
+/// What strings may hold (RFC 6856 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Ascii,
+    Utf8,
 }
 
 /// Who acts next.
@@ -74,7 +93,7 @@ enum Asked {
     Sasl,
     List { what: Listing, next: usize },
     Listing { what: Listing, next: usize },
-    Retrieve { size: u64 },
+    Retrieve { size: u64, octets: u64 },
     Top { lines: u32 },
     Sending { left: Left, stuff: Stuff },
     Update,
@@ -110,7 +129,8 @@ impl ServerSession {
             config,
             link,
             lines: Lines::default(),
-            stage: Stage::Authorization { user: None },
+            stage: Stage::Authorization(Claims::default()),
+            mode: Mode::Ascii,
             turn: Turn::Greet,
             deadline,
             asked_at: now,
@@ -192,7 +212,10 @@ impl ServerSession {
         }
         let Switched::Tls(tls) = to;
         self.link.tls = Some(tls);
-        self.stage = Stage::Authorization { user: None };
+        self.mode = Mode::Ascii;
+        if let Stage::Authorization(claims) = &mut self.stage {
+            claims.user = None;
+        }
         self.lines.reset();
         self.turn = Turn::Command;
         self.deadline = Deadline { at: now.saturating_add(self.config.timeouts.login), waiting_for: Waiting::Login };
@@ -228,9 +251,15 @@ impl ServerSession {
     #[must_use]
     pub fn memory(&self) -> usize {
         match &self.stage {
-            Stage::Authorization { user } => user.as_ref().map_or(0, String::capacity),
+            Stage::Authorization(claims) => claims.user.as_ref().map_or(0, String::capacity),
             Stage::Transaction(marked) => marked.memory(),
         }
+    }
+
+    /// Whether the client has asked for UTF-8 (RFC 6856 §2.1): without it a message with an internationalized header is not for it.
+    #[must_use]
+    pub fn is_utf8(&self) -> bool {
+        self.mode == Mode::Utf8
     }
 
     fn ask(&mut self, asked: Asked, event: Event, now: Duration) -> Event {
@@ -251,7 +280,7 @@ impl ServerSession {
         self.turn = Turn::Command;
         match &self.stage {
             // The time that the application took is not the peer's.
-            Stage::Authorization { .. } => {
+            Stage::Authorization(_) => {
                 self.deadline.at = self.deadline.at.saturating_add(now.saturating_sub(self.asked_at));
             }
             Stage::Transaction(_) => self.expect_command(now),
@@ -287,7 +316,7 @@ impl ServerSession {
     }
 
     fn sasl_line(&mut self, line: &[u8], now: Duration, out: &mut BytesMut) -> Event {
-        match command::parse_sasl(line) {
+        match grammar::parse_sasl(line) {
             Ok(Some(response)) => self.ask(Asked::Sasl, Event::SaslResponse(response), now),
             Ok(None) => {
                 Reply::err("authentication cancelled").write(out);
@@ -306,7 +335,7 @@ impl ServerSession {
             Err(error) => return Some(self.violate(violation_of(error.expected), now, out)),
         };
         let taken = match &mut self.stage {
-            Stage::Authorization { .. } => self.authorization(command, now, input, out),
+            Stage::Authorization(_) => self.authorization(command, now, input, out),
             Stage::Transaction(_) => self.transaction(&command, now, out),
         };
         match taken {
@@ -322,25 +351,31 @@ impl ServerSession {
         input: &BytesMut,
         out: &mut BytesMut,
     ) -> Result<Option<Event>, Violation> {
-        let Stage::Authorization { user } = &mut self.stage else { return Err(Violation::Sequence) };
+        let Stage::Authorization(claims) = &mut self.stage else { return Err(Violation::Sequence) };
         match command {
             Command::Capa => self.write_capabilities(out),
+            Command::Lang(range) => write_language(range, out),
             Command::Noop => Reply::ok("").write(out),
             Command::Quit => {
                 Reply::ok("goodbye").write(out);
                 self.turn = Turn::Closed(Close::Quit);
             }
             Command::Stls => return self.stls(now, input, out),
+            Command::Utf8 => return self.enter_utf8(out),
+            Command::Xclient(client) => return self.proxied(client, out).map(Some),
+            Command::Xoip(address) => return self.proxied(Proxied { address, port: None }, out).map(Some),
             Command::Auth { mechanism, initial } => return self.auth(mechanism, initial, now).map(Some),
+            Command::Apop { user, digest } => return self.apop(user, digest, now).map(Some),
             Command::User(_) | Command::Pass(_) if !plaintext_allowed(&self.config, &self.link) => {
                 return Err(Violation::PlaintextLogin);
             }
             Command::User(name) => {
-                *user = Some(name.to_string());
+                claims.user = Some(self.config.utf8.check_name(name)?.to_string());
                 Reply::ok("send the password").write(out);
             }
             Command::Pass(password) => {
-                let Some(user) = user.take() else { return Err(Violation::Sequence) };
+                let Some(user) = claims.user.take() else { return Err(Violation::Sequence) };
+                let password = self.config.utf8.check_password(password)?;
                 let event = Event::Login { user, password: Secret::new(password.to_vec()) };
                 return Ok(Some(self.ask(Asked::Login, event, now)));
             }
@@ -365,6 +400,7 @@ impl ServerSession {
         let Stage::Transaction(marked) = &mut self.stage else { return Err(Violation::Sequence) };
         match *command {
             Command::Capa => self.write_capabilities(out),
+            Command::Lang(range) => write_language(range, out),
             Command::Noop => Reply::ok("").write(out),
             Command::Quit => {
                 let event = Event::Update { deleted: marked.deleted() };
@@ -381,7 +417,7 @@ impl ServerSession {
                 return Ok(Some(self.ask(Asked::List { what: Listing::UniqueIds, next: 0 }, Event::List, now)));
             }
             Command::List(Some(number)) => match marked.message(number) {
-                Some(message) => line(out, format_args!("+OK {number} {}", message.size)),
+                Some(message) => line(out, format_args!("+OK {number} {}", message.octets())),
                 None => no_such_message(out),
             },
             Command::Uidl(Some(number)) => match marked.message(number) {
@@ -390,7 +426,7 @@ impl ServerSession {
             },
             Command::Retr(number) => match marked.message(number) {
                 Some(message) => {
-                    let asked = Asked::Retrieve { size: message.size };
+                    let asked = Asked::Retrieve { size: message.size, octets: message.octets() };
                     return Ok(Some(self.ask(asked, Event::Retrieve { number }, now)));
                 }
                 None => no_such_message(out),
@@ -410,15 +446,21 @@ impl ServerSession {
                 marked.reset();
                 Reply::ok("").with_text(count_and_octets(marked)).write(out);
             }
-            Command::Auth { .. } | Command::Pass(_) | Command::Stls | Command::User(_) => {
-                return Err(Violation::Sequence);
-            }
+            Command::Apop { .. }
+            | Command::Auth { .. }
+            | Command::Pass(_)
+            | Command::Stls
+            | Command::User(_)
+            | Command::Utf8
+            | Command::Xclient(_)
+            | Command::Xoip(_) => return Err(Violation::Sequence),
         }
         Ok(None)
     }
 
     fn stls(&mut self, now: Duration, input: &BytesMut, out: &mut BytesMut) -> Result<Option<Event>, Violation> {
-        if self.link.tls.is_some() {
+        // RFC 6856 §2.1: no STLS behind UTF8.
+        if self.link.tls.is_some() || self.mode == Mode::Utf8 {
             return Err(Violation::Sequence);
         }
         if self.config.stls == Stls::Off {
@@ -433,8 +475,36 @@ impl ServerSession {
         Ok(None)
     }
 
-    fn auth(&mut self, mechanism: &str, initial: Option<Secret>, now: Duration) -> Result<Event, Violation> {
-        let offered = |list: &[String]| list.iter().find(|name| name.eq_ignore_ascii_case(mechanism)).cloned();
+    fn enter_utf8(&mut self, out: &mut BytesMut) -> Result<Option<Event>, Violation> {
+        if self.config.utf8 == Utf8::Off {
+            return Err(Violation::UnknownCommand);
+        }
+        self.mode = Mode::Utf8;
+        Reply::ok("UTF-8 it is").write(out);
+        Ok(None)
+    }
+
+    fn proxied(&mut self, client: Proxied, out: &mut BytesMut) -> Result<Event, Violation> {
+        if self.config.xclient == Xclient::Off {
+            return Err(Violation::UnknownCommand);
+        }
+        self.link.peer = Some(SocketAddr::new(client.address, client.port.unwrap_or(0)));
+        Reply::ok("updated").write(out);
+        Ok(Event::Proxied(client))
+    }
+
+    /// The password does not cross the network, so that no TLS is asked for.
+    fn apop(&mut self, user: Name<'_>, digest: Digest, now: Duration) -> Result<Event, Violation> {
+        let Stage::Authorization(Claims { timestamp: Some(timestamp), .. }) = &self.stage else {
+            return Err(Violation::UnknownCommand);
+        };
+        let proof = Apop { timestamp: timestamp.clone(), digest };
+        let user = self.config.utf8.check_name(user)?.to_string();
+        Ok(self.ask(Asked::Login, Event::Apop { user, proof }, now))
+    }
+
+    fn auth(&mut self, mechanism: Mechanism<&str>, initial: Option<Secret>, now: Duration) -> Result<Event, Violation> {
+        let offered = |list: &[String]| list.iter().find(|name| name.eq_ignore_ascii_case(mechanism.as_str())).cloned();
         let Some(mechanism) = offered(self.mechanisms()) else {
             return Err(match offered(&self.config.mechanisms) {
                 Some(_) => Violation::PlaintextLogin,
@@ -452,9 +522,15 @@ impl ServerSession {
         }
     }
 
-    /// RFC 2449 §5. The list is the same before and after login, so that clients may ask once.
+    /// RFC 2449 §5. The list is the same before and after login, so that clients may ask once; only what a policy says of everybody
+    /// gives way to what it says of this user.
     fn write_capabilities(&self, out: &mut BytesMut) {
-        out.put_slice(b"+OK capabilities follow\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+        out.put_slice(
+            b"+OK capabilities follow\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nLANG\r\n",
+        );
+        if self.config.utf8 == Utf8::Offered {
+            out.put_slice(b"UTF8 USER\r\n");
+        }
         if plaintext_allowed(&self.config, &self.link) {
             out.put_slice(b"USER\r\n");
         }
@@ -464,10 +540,66 @@ impl ServerSession {
         if self.config.stls == Stls::Offered && self.link.tls.is_none() {
             out.put_slice(b"STLS\r\n");
         }
+        let own = match &self.stage {
+            Stage::Authorization(_) => None,
+            Stage::Transaction(marked) => Some(marked.policy()),
+        };
+        if let Some(expire) = told(self.config.expire, own.map(|UserPolicy { expire, .. }| expire)) {
+            line(out, format_args!("EXPIRE {expire}"));
+        }
+        if let Some(delay) = told(self.config.login_delay, own.map(|UserPolicy { login_delay, .. }| login_delay)) {
+            line(out, format_args!("LOGIN-DELAY {delay}"));
+        }
         if let Some(name) = &self.config.implementation {
             line(out, format_args!("IMPLEMENTATION {name}"));
         }
         out.put_slice(b".\r\n");
+    }
+}
+
+impl Utf8 {
+    /// RFC 6856 §2.2: names outside ASCII are for servers that say so.
+    fn check_name(self, name: Name<'_>) -> Result<&str, Violation> {
+        match self {
+            Self::Off if !name.as_str().is_ascii() => Err(Violation::Argument),
+            Self::Off | Self::Offered => Ok(name.as_str()),
+        }
+    }
+
+    /// RFC 6856 §2.2: what is no UTF-8 is refused where UTF-8 is offered; elsewhere it is anybody's guess.
+    fn check_password(self, password: Password<'_>) -> Result<&[u8], Violation> {
+        match self {
+            Self::Offered if core::str::from_utf8(password.expose()).is_err() => Err(Violation::Argument),
+            Self::Off | Self::Offered => Ok(password.expose()),
+        }
+    }
+}
+
+/// What CAPA says of a policy: before the login of all users, behind it of this one.
+fn told<T: Copy>(offered: Option<Announced<T>>, own: Option<Option<T>>) -> Option<Announced<T>> {
+    match (offered?, own) {
+        (offered, None) => Some(offered),
+        (Announced::Fixed(value) | Announced::PerUser(value), Some(own)) => {
+            Some(Announced::Fixed(own.unwrap_or(value)))
+        }
+    }
+}
+
+/// Our texts are English; i-default is what RFC 6856 §3.2 wants them to be for everybody.
+const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("i-default", "Default")];
+
+/// RFC 6856 §3: the list of languages, or the choice of one. As there is but one, the choice leaves no trace.
+fn write_language(range: Option<Language<'_>>, out: &mut BytesMut) {
+    match range {
+        None => {
+            out.put_slice(b"+OK languages follow\r\n");
+            LANGUAGES.iter().for_each(|(tag, name)| line(out, format_args!("{tag} {name}")));
+            out.put_slice(b".\r\n");
+        }
+        Some(range) => match LANGUAGES.iter().find(|(tag, _)| range.matches(tag)) {
+            Some((tag, name)) => line(out, format_args!("+OK {tag} {name} it is")),
+            None => Reply::err("no such language").write(out),
+        },
     }
 }
 
@@ -480,7 +612,17 @@ const fn violation_of(expected: Expected) -> Violation {
         Expected::Keyword => Violation::UnknownCommand,
         Expected::Printable => Violation::ControlOctet,
         Expected::Base64 => Violation::Base64,
-        Expected::Argument | Expected::End | Expected::Number => Violation::Argument,
+        Expected::Utf8
+        | Expected::Argument
+        | Expected::End
+        | Expected::Number
+        | Expected::Mechanism
+        | Expected::Digest
+        | Expected::Timestamp
+        | Expected::Language
+        | Expected::Address
+        | Expected::UniqueId
+        | Expected::Status => Violation::Argument,
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pop3_proto::{
-    Close, Code, Event, Layer, Limits, Link, Maildrop, Message, Misuse, PlaintextLogin, Progress, Reply, ServerConfig,
-    ServerSession, ShutDown, Step, Stls, Switched, Timeouts, TlsInfo, Violation, Waiting,
+    Close, Code, Ending, Event, Layer, Limits, Link, Maildrop, Message, Misuse, PlaintextLogin, Progress, Reply,
+    ServerConfig, ServerSession, ShutDown, Step, Stls, Switched, Timeouts, TlsInfo, Violation, Waiting,
 };
 
 const TEXT: &[u8] = b"A: 1\r\n\r\n.one\r\ntwo\r\n";
@@ -31,7 +31,7 @@ fn config() -> ServerConfig {
 }
 
 fn maildrop() -> Arc<Maildrop> {
-    let message = |size, uidl: &str| Message { size, uidl: uidl.into() };
+    let message = |size, uidl: &str| Message { size, ending: Ending::Crlf, uidl: uidl.into() };
     Arc::new(Maildrop::new(vec![message(TEXT.len() as u64, "u1"), message(120, "u2"), message(7, "u3")]).unwrap())
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mailstore::error::{LeaseError, ReadError};
 use mailstore::{Account as _, Expunge, Lease, LeaseKind, Mailbox, Reader as _, Recent, Store};
 use pop3_proto::{
-    Code, Event, Maildrop, Message, PlaintextLogin, Progress, Reply, Secret, ServerConfig, ServerSession, Stls,
+    Code, Ending, Event, Maildrop, Message, PlaintextLogin, Progress, Reply, Secret, ServerConfig, ServerSession, Stls,
 };
 
 use crate::directory::{Account, Accounts, Why};
@@ -116,6 +116,9 @@ impl<S: Store> Handler<ServerSession> for Session<S> {
                 let progress = self.sasl.respond(response.expose()).await;
                 self.sasl_progress(conn, progress).await?;
             }
+            // Not offered: the greeting has no timestamp.
+            Event::Apop { .. } => conn.speak(|engine, now, out| engine.decline(now, out)),
+            Event::Proxied(client) => self.peer = Some(client.address),
             Event::SaslCancelled => self.sasl.cancel(),
             Event::List => {
                 while conn.speak(|engine, now, out| engine.list_more(now, out))? == Progress::More {
@@ -175,7 +178,11 @@ impl<S: Store> Session<S> {
         let listed = snapshot
             .messages
             .iter()
-            .map(|message| Message { size: message.size, uidl: message.uidl(snapshot.uidvalidity).into() })
+            .map(|message| Message {
+                size: message.size,
+                ending: Ending::Crlf,
+                uidl: message.uidl(snapshot.uidvalidity).into(),
+            })
             .collect();
         let maildrop = Maildrop::new(listed).map_err(|error| unavailable(&error))?;
         self.open = Some(Open { mailbox, lease, messages });

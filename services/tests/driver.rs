@@ -46,7 +46,7 @@ impl Handler<ServerSession> for Mailbox {
         match event {
             Event::Connected | Event::Update { .. } => conn.speak(|e, now, out| e.accept(now, out))?,
             Event::Login { .. } => {
-                let message = Message { size: SIZE as u64, uidl: "1".into() };
+                let message = Message { size: SIZE as u64, ending: pop3_proto::Ending::Crlf, uidl: "1".into() };
                 let maildrop = Arc::new(Maildrop::new(vec![message])?);
                 conn.speak(|e, now, out| e.open(maildrop, now, out))?;
             }

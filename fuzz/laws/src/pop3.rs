@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use pop3_proto::{
-    Code, Event, Limits, Link, Maildrop, Message, Misuse, PlaintextLogin, Progress, Reply, ServerConfig, ServerSession,
-    Step, Stls,
+    Announced, Code, Ending, Event, Expire, Limits, Link, Maildrop, Message, Misuse, PlaintextLogin, Progress, Reply,
+    ServerConfig, ServerSession, Step, Stls, Timestamp, Utf8, Xclient,
 };
 
 use services::engine::Close;
@@ -28,7 +28,7 @@ pub struct Client {
 
 const MESSAGES: [&[u8]; 3] = [b"A: 1\r\n\r\n.one\r\n..\r\ntwo\r\n.\r\n", b"", b"Subject: no end\r\n\r\nof line"];
 
-const WORDS: [&[u8]; 40] = [
+const WORDS: [&[u8]; 52] = [
     b"USER bob\r\n",
     b"PASS secret\r\n",
     b"RETR 1\r\n",
@@ -69,6 +69,18 @@ const WORDS: [&[u8]; 40] = [
     b"................................................................................",
     b"AUTH PLAIN !\r\n",
     b"=\r\n",
+    b"APOP bob c4c9334bac560ecc979e58001b3e22fb\r\n",
+    b"APOP bob\r\n",
+    b"UTF8\r\n",
+    b"USER b\xc3\xb6b\r\n",
+    b"PASS \xc3\xb6\r\n",
+    b"PASS \xc3\r\n",
+    b"LANG\r\n",
+    b"LANG en-GB\r\n",
+    b"LANG tlh\r\n",
+    b"XCLIENT ADDR=192.0.2.1 PORT=12\r\n",
+    b"XCLIENT PORT=12\r\n",
+    b"XOIP 2001:db8::1\r\n",
 ];
 
 impl Subject for Server {
@@ -113,7 +125,7 @@ impl Subject for Server {
     }
 
     fn verb(&self, engine: &mut ServerSession, draw: &mut Draw<'_>, now: Duration, out: &mut BytesMut) -> Said {
-        let said = match draw.octet() % 9 {
+        let said = match draw.octet() % 10 {
             0 => engine.accept(now, out),
             1 => engine.reply(&Reply::ok("yes"), now, out),
             2 => engine.reply(&refusal(draw), now, out),
@@ -125,6 +137,7 @@ impl Subject for Server {
             5 => engine.open(maildrop(), now, out),
             6 => engine.list_more(now, out).map(|_| ()),
             7 => engine.body(b".", out),
+            8 => timestamp().map_or(Err(Misuse::NotNow), |timestamp| engine.greet(timestamp, now, out)),
             _ => engine.end_body(now, out),
         };
         if said.is_ok() { Said::Ok } else { Said::Misuse }
@@ -133,11 +146,13 @@ impl Subject for Server {
     fn tell(&self, event: &Event) -> String {
         match event {
             Event::Login { user, password } => format!("Login {user} {}", hex(password.expose())),
+            Event::Apop { user, proof } => format!("Apop {user} {}", proof.matches(b"secret")),
             Event::Auth { mechanism, initial } => {
                 format!("Auth {mechanism} {:?}", initial.as_ref().map(|initial| hex(initial.expose())))
             }
             Event::SaslResponse(response) => format!("SaslResponse {}", hex(response.expose())),
             Event::Connected
+            | Event::Proxied(_)
             | Event::SaslCancelled
             | Event::List
             | Event::Retrieve { .. }
@@ -233,7 +248,9 @@ impl Listener for Client {
 }
 
 fn has_several_lines(command: &[u8]) -> bool {
-    [b"CAPA\r\n".as_slice(), b"LIST\r\n", b"UIDL\r\n", b"RETR ", b"TOP "].iter().any(|verb| begins(command, verb))
+    [b"CAPA\r\n".as_slice(), b"LIST\r\n", b"UIDL\r\n", b"LANG\r\n", b"RETR ", b"TOP "]
+        .iter()
+        .any(|verb| begins(command, verb))
 }
 
 /// The octets that a server sends for a message that it gets in two pieces, its status line first.
@@ -255,6 +272,8 @@ pub fn message(text: &[u8], cut: usize) -> Vec<u8> {
                 let _ = session.end_body(now, &mut out);
             }
             Event::Connected
+            | Event::Proxied(_)
+            | Event::Apop { .. }
             | Event::Auth { .. }
             | Event::SaslResponse(_)
             | Event::SaslCancelled
@@ -297,11 +316,17 @@ fn configuration(number: u8) -> ServerConfig {
     };
     match number % 4 {
         0 => ServerConfig { plaintext_login: PlaintextLogin::Always, stls: Stls::Off, ..common },
-        1 => ServerConfig { plaintext_login: PlaintextLogin::Always, ..common },
-        2 => ServerConfig { plaintext_login: PlaintextLogin::UnderTls, ..common },
+        1 => ServerConfig { plaintext_login: PlaintextLogin::Always, xclient: Xclient::Trusted, ..common },
+        2 => ServerConfig {
+            plaintext_login: PlaintextLogin::UnderTls,
+            utf8: Utf8::Offered,
+            expire: Some(Announced::PerUser(Expire::Days(0))),
+            login_delay: Some(Announced::Fixed(60)),
+            ..common
+        },
         _ => {
             let limits = Limits { command_line: 40, sasl_line: 60, listing: 10, violations: 3, failed_logins: 1 };
-            ServerConfig { plaintext_login: PlaintextLogin::Always, limits, ..common }
+            ServerConfig { plaintext_login: PlaintextLogin::Always, utf8: Utf8::Offered, limits, ..common }
         }
     }
 }
@@ -312,8 +337,16 @@ fn maildrop() -> Arc<Maildrop> {
 
 /// These messages; none if they make no maildrop.
 fn of(texts: &[&[u8]]) -> Maildrop {
-    let message = |(number, text): (u32, &&[u8])| Message { size: text.len() as u64, uidl: number.to_string().into() };
+    let message = |(number, text): (u32, &&[u8])| Message {
+        size: text.len() as u64,
+        ending: if text.is_empty() || text.ends_with(b"\r\n") { Ending::Crlf } else { Ending::Open },
+        uidl: number.to_string().into(),
+    };
     Maildrop::new((1..).zip(texts).map(message).collect()).unwrap_or_default()
+}
+
+fn timestamp() -> Option<Timestamp> {
+    Timestamp::parse("<1896.697170952@dbc.mtview.ca.us>").ok()
 }
 
 fn answer(
@@ -326,13 +359,18 @@ fn answer(
     let refuses = draw.octet() >= 200;
     match question {
         Event::Connected if refuses && draw.octet() >= 128 => engine.reply(&refusal(draw), now, out),
-        Event::Connected => engine.accept(now, out),
-        Event::Login { .. } | Event::Auth { .. } | Event::SaslResponse(_) if refuses => {
+        Event::Connected => match timestamp() {
+            Some(timestamp) if draw.octet() >= 128 => engine.greet(timestamp, now, out),
+            Some(_) | None => engine.accept(now, out),
+        },
+        Event::Login { .. } | Event::Apop { .. } | Event::Auth { .. } | Event::SaslResponse(_) if refuses => {
             engine.reply(&refusal(draw), now, out)
         }
         Event::Auth { initial: None, .. } => engine.challenge(b"", now, out),
         Event::Auth { .. } | Event::SaslResponse(_) if draw.octet() >= 200 => engine.challenge(b"more", now, out),
-        Event::Login { .. } | Event::Auth { .. } | Event::SaslResponse(_) => engine.open(maildrop(), now, out),
+        Event::Login { .. } | Event::Apop { .. } | Event::Auth { .. } | Event::SaslResponse(_) => {
+            engine.open(maildrop(), now, out)
+        }
         Event::List | Event::Retrieve { .. } | Event::Top { .. } if refuses => engine.reply(&refusal(draw), now, out),
         Event::List => {
             while engine.list_more(now, out)? == Progress::More {}
@@ -351,12 +389,12 @@ fn answer(
         }
         Event::Update { .. } if refuses => engine.reply(&refusal(draw), now, out),
         Event::Update { .. } => engine.accept(now, out),
-        Event::SaslCancelled | Event::Violation(_) => Ok(()),
+        Event::Proxied(_) | Event::SaslCancelled | Event::Violation(_) => Ok(()),
     }
 }
 
 fn refusal(draw: &mut Draw<'_>) -> Reply {
-    let code = [Code::Auth, Code::InUse, Code::LoginDelay, Code::SysPerm, Code::SysTemp];
+    let code = [Code::Auth, Code::InUse, Code::LoginDelay, Code::SysPerm, Code::SysTemp, Code::Utf8];
     let reply = Reply::err("no");
     match code.get(draw.below(code.len() + 1)) {
         Some(code) => reply.with_code(*code),

@@ -1,5 +1,6 @@
 //! The application's answers to the open question.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -10,7 +11,7 @@ use bytes::{BufMut, BytesMut};
 use super::{Asked, Left, Listing, ServerSession, Stage, Turn, count_and_octets, line};
 use crate::body::{Stuff, Top};
 use crate::maildrop::Marked;
-use crate::{Close, Code, Maildrop, Misuse, Reply, Violation};
+use crate::{Close, Code, Maildrop, Misuse, Reply, Timestamp, Violation, Xclient};
 
 /// Whether a listing is complete.
 #[must_use]
@@ -31,12 +32,12 @@ impl ServerSession {
         let Turn::Asked(asked) = &self.turn else { return Err(Misuse::NotNow) };
         match asked {
             Asked::Connected => {
-                Reply::ok("").with_text(self.config.greeting.clone()).write(out);
+                self.write_greeting(self.config.greeting.clone(), out);
                 self.answered(now, out);
             }
-            Asked::Retrieve { size } => {
+            Asked::Retrieve { size, octets } => {
                 let size = *size;
-                Reply::ok("").with_text(alloc::format!("{size} octets")).write(out);
+                Reply::ok("").with_text(alloc::format!("{octets} octets")).write(out);
                 self.turn = Turn::Asked(Asked::Sending { left: Left::Octets(size), stuff: Stuff::new() });
             }
             Asked::Top { lines } => {
@@ -51,6 +52,22 @@ impl ServerSession {
             Asked::Login | Asked::Sasl | Asked::List { .. } => return Err(Misuse::WrongReply),
             Asked::Sending { .. } | Asked::Listing { .. } => return Err(Misuse::NotNow),
         }
+        Ok(())
+    }
+
+    /// Greets as [`accept`](Self::accept) does, and offers APOP (RFC 1939 §7). The timestamp must be another one for each
+    /// connection, and not to be guessed: who knows one ahead can make a client answer it.
+    ///
+    /// # Errors
+    /// [`Misuse::NotNow`] where [`Event::Connected`](crate::Event::Connected) is not what is asked.
+    pub fn greet(&mut self, timestamp: Timestamp, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
+        let (Turn::Asked(Asked::Connected), Stage::Authorization(claims)) = (&self.turn, &mut self.stage) else {
+            return Err(Misuse::NotNow);
+        };
+        let text = alloc::format!("{} {}", self.config.greeting, timestamp.as_str());
+        claims.timestamp = Some(timestamp);
+        self.write_greeting(text, out);
+        self.answered(now, out);
         Ok(())
     }
 
@@ -148,7 +165,7 @@ impl ServerSession {
                 return Ok(Progress::Done);
             };
             match what {
-                Listing::Sizes => line(out, format_args!("{number} {}", message.size)),
+                Listing::Sizes => line(out, format_args!("{number} {}", message.octets())),
                 Listing::UniqueIds => line(out, format_args!("{number} {}", message.uidl)),
             }
             next = number;
@@ -202,11 +219,19 @@ impl ServerSession {
         Ok(())
     }
 
+    fn write_greeting(&self, text: String, out: &mut BytesMut) {
+        let greeting = Reply::ok("").with_text(text);
+        match self.config.xclient {
+            Xclient::Trusted => greeting.with_code(Code::Xclient).write(out),
+            Xclient::Off => greeting.write(out),
+        }
+    }
+
     /// Counts a wrong password; a fault of ours is not the peer's guess.
     fn refused(&mut self, code: Option<Code>) {
         match code {
             None | Some(Code::Auth) => self.failed_logins = self.failed_logins.saturating_add(1),
-            Some(Code::InUse | Code::LoginDelay | Code::SysPerm | Code::SysTemp) => {}
+            Some(Code::InUse | Code::LoginDelay | Code::SysPerm | Code::SysTemp | Code::Utf8 | Code::Xclient) => {}
         }
         if self.failed_logins > self.config.limits.failed_logins {
             self.turn = Turn::Closed(Close::Violation(Violation::TooManyLogins));
