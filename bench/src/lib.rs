@@ -1,6 +1,16 @@
 //! Interleaved measuring: all cases of a comparison take turns, so that a machine that slows down slows all of them.
 
+mod maildrop;
+mod pop3;
+mod processes;
+mod servers;
+
 use std::time::{Duration, Instant};
+
+pub use maildrop::{Maildrop, Prng};
+pub use pop3::{Pop3Client, Stat};
+pub use processes::Processes;
+pub use servers::{Dovecot, PASSWORD, Place, Pop3Server, Setup, dovecot_missing, single_node};
 
 /// One thing to measure. `run` does some work and says how many operations that was.
 pub struct Case<'a> {
@@ -8,12 +18,19 @@ pub struct Case<'a> {
     pub name: &'a str,
     /// The work.
     pub run: Box<dyn FnMut() -> u64 + 'a>,
+    /// The CPU time spent so far by who does the work.
+    pub cpu: Box<dyn Fn() -> Duration + 'a>,
 }
 
 impl<'a> Case<'a> {
-    /// A case.
+    /// A case whose work this process does.
     pub fn new(name: &'a str, run: impl FnMut() -> u64 + 'a) -> Self {
-        Self { name, run: Box::new(run) }
+        Self { name, run: Box::new(run), cpu: Box::new(cpu_time) }
+    }
+
+    /// A case whose work a server does.
+    pub fn at(server: &'a dyn Pop3Server, run: impl FnMut() -> u64 + 'a) -> Self {
+        Self { name: server.name(), run: Box::new(run), cpu: Box::new(|| server.processes().cpu()) }
     }
 }
 
@@ -26,14 +43,14 @@ pub fn compare(title: &str, unit: &str, rounds: usize, turn: Duration, mut cases
     }
     for _ in 0..rounds {
         for (case, samples) in cases.iter_mut().zip(&mut samples) {
-            let (begin, cpu, mut operations) = (Instant::now(), cpu_time(), 0u64);
+            let (begin, cpu, mut operations) = (Instant::now(), (case.cpu)(), 0u64);
             while begin.elapsed() < turn {
                 operations += (case.run)();
             }
             let operations = operations as f64;
             samples.push((
                 operations / begin.elapsed().as_secs_f64(),
-                (cpu_time() - cpu).as_secs_f64() * 1e6 / operations,
+                ((case.cpu)() - cpu).as_secs_f64() * 1e6 / operations,
             ));
         }
     }
