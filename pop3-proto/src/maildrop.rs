@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::Expire;
@@ -72,9 +73,7 @@ impl Maildrop {
     /// # Errors
     /// Refuses unique-ids that RFC 1939 §7 forbids, and more than 2^32 - 1 messages.
     pub fn new(messages: Vec<Message>) -> Result<Self, MaildropError> {
-        if u32::try_from(messages.len()).is_err() {
-            return Err(MaildropError::TooMany);
-        }
+        u32::try_from(messages.len()).map_err(|_| MaildropError::TooMany)?;
         let mut octets = 0u64;
         for (index, message) in messages.iter().enumerate() {
             let uidl = message.uidl.as_bytes();
@@ -144,19 +143,17 @@ impl Marked {
             .map(|(message, at)| (at.saturating_add(1), message))
     }
 
-    /// Marks a message; false where there is none.
-    pub(crate) fn delete(&mut self, number: u32) -> bool {
-        let Some(size) = self.message(number).map(Message::octets) else { return false };
+    /// Marks a message; `None` where there is none.
+    pub(crate) fn delete(&mut self, number: u32) -> Option<()> {
+        let octets = self.message(number)?.octets();
         if self.deleted.is_empty() {
-            self.deleted.resize(self.maildrop.messages.len().div_ceil(64), 0);
+            self.deleted = vec![0; self.maildrop.messages.len().div_ceil(64)];
         }
         let (word, bit) = place(number.saturating_sub(1) as usize);
-        if let Some(word) = self.deleted.get_mut(word) {
-            *word |= bit;
-        }
+        *self.deleted.get_mut(word)? |= bit;
         self.count = self.count.saturating_sub(1);
-        self.octets = self.octets.saturating_sub(size);
-        true
+        self.octets = self.octets.saturating_sub(octets);
+        Some(())
     }
 
     /// Takes all marks back.
@@ -189,8 +186,6 @@ const fn place(index: usize) -> (usize, u64) {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
 
     fn message(size: u64, uidl: &str) -> Message {
@@ -201,8 +196,9 @@ mod tests {
     fn marks_hide_at_once_and_come_back_whole() {
         let messages = (1..=130).map(|size| message(size, "x")).collect();
         let mut marked = Marked::new(Arc::new(Maildrop::new(messages).unwrap()));
-        assert!(marked.delete(1) && marked.delete(64) && marked.delete(130));
-        assert!(!marked.delete(64) && !marked.delete(0) && !marked.delete(131));
+        assert_eq!([1, 64, 130].map(|number| marked.delete(number)), [Some(()); 3]);
+        assert_eq!([64, 0, 131].map(|number| marked.delete(number)), [None; 3]);
+        assert!(marked.memory() >= 130 / 8);
         assert_eq!((marked.count(), marked.octets()), (127, 130 * 131 / 2 - 1 - 64 - 130));
         assert_eq!(marked.deleted(), [1, 64, 130]);
         assert_eq!(marked.next_from(0).map(|(number, _)| number), Some(2));
@@ -210,6 +206,19 @@ mod tests {
         assert_eq!(marked.next_from(129), None);
         marked.reset();
         assert_eq!((marked.count(), marked.deleted()), (130, vec![]));
+    }
+
+    #[test]
+    fn an_open_end_is_counted() {
+        let open = Message { ending: Ending::Open, ..message(3, "a") };
+        let maildrop = Maildrop::new(vec![open.clone(), message(4, "b")]).unwrap();
+        assert_eq!((open.octets(), Marked::new(Arc::new(maildrop)).octets()), (5, 9));
+    }
+
+    #[test]
+    fn more_octets_than_can_be_counted_are_refused() {
+        assert_eq!(Maildrop::new(vec![message(u64::MAX, "a"), message(1, "b")]), Err(MaildropError::TooMany));
+        assert_eq!(Maildrop::new(vec![message(7, "a")]).map(|drop| drop.messages().len()), Ok(1));
     }
 
     #[test]

@@ -108,3 +108,37 @@ pub enum Misuse {
     #[error("the body is shorter than announced")]
     BodyTooShort,
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use bytes::BytesMut;
+
+    use super::*;
+
+    #[test]
+    fn each_violation_has_a_name_and_a_reply_of_its_own() {
+        let all = [
+            Violation::UnknownCommand,
+            Violation::Argument,
+            Violation::ControlOctet,
+            Violation::LineTooLong,
+            Violation::Sequence,
+            Violation::PlaintextLogin,
+            Violation::Base64,
+            Violation::PipelinedTls,
+            Violation::TooManyViolations,
+            Violation::TooManyLogins,
+        ];
+        let reply = |violation: Violation| {
+            let mut out = BytesMut::new();
+            violation.reply().write(&mut out);
+            out
+        };
+        assert_eq!(all.map(Violation::as_str).into_iter().collect::<BTreeSet<_>>().len(), all.len());
+        assert_eq!(all.map(reply).into_iter().collect::<BTreeSet<_>>().len(), all.len());
+        assert!(all.iter().all(|violation| !violation.reply().is_positive()));
+        assert_eq!(all.into_iter().filter(|violation| violation.is_fatal()).count(), 3);
+    }
+}

@@ -1,93 +1,14 @@
-//! Scenarios of a session under a clock that the test moves.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+//! RFC 1939, and what every engine does.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use pop3_proto::{
-    Close, Code, Ending, Event, Layer, Limits, Link, Maildrop, Message, Misuse, PlaintextLogin, Progress, Reply,
-    ServerConfig, ServerSession, ShutDown, Step, Stls, Switched, Timeouts, TlsInfo, Violation, Waiting,
+    Close, Code, Deadline, Event, Layer, Limits, Misuse, PlaintextLogin, Progress, Reply, ServerConfig, ShutDown, Step,
+    Stls, Switched, Timeouts, TlsInfo, Violation, Waiting,
 };
 
-const TEXT: &[u8] = b"A: 1\r\n\r\n.one\r\ntwo\r\n";
-
-/// A session, its buffers, and a clock.
-struct Case {
-    session: ServerSession,
-    now: Duration,
-    input: BytesMut,
-    out: BytesMut,
-}
-
-fn config() -> ServerConfig {
-    ServerConfig {
-        greeting: "ready".into(),
-        plaintext_login: PlaintextLogin::Always,
-        mechanisms: vec!["PLAIN".into()],
-        mechanisms_before_tls: vec![],
-        ..ServerConfig::default()
-    }
-}
-
-fn maildrop() -> Arc<Maildrop> {
-    let message = |size, uidl: &str| Message { size, ending: Ending::Crlf, uidl: uidl.into() };
-    Arc::new(Maildrop::new(vec![message(TEXT.len() as u64, "u1"), message(120, "u2"), message(7, "u3")]).unwrap())
-}
-
-impl Case {
-    fn new(config: ServerConfig) -> Self {
-        let session = ServerSession::new(Arc::new(config), Link::default(), Duration::ZERO);
-        Self { session, now: Duration::ZERO, input: BytesMut::new(), out: BytesMut::new() }
-    }
-
-    fn greeted(config: ServerConfig) -> Self {
-        let mut case = Self::new(config);
-        assert_eq!(case.next(), Step::Event(Event::Connected));
-        case.session.accept(case.now, &mut case.out).unwrap();
-        assert_eq!(case.said(), "+OK ready\r\n");
-        case
-    }
-
-    fn logged_in() -> Self {
-        let mut case = Self::greeted(config());
-        case.send("USER bob\r\nPASS x\r\n");
-        assert!(matches!(case.next(), Step::Event(Event::Login { .. })));
-        case.session.open(maildrop(), case.now, &mut case.out).unwrap();
-        case.said();
-        case
-    }
-
-    fn send(&mut self, text: &str) {
-        self.input.extend_from_slice(text.as_bytes());
-    }
-
-    fn next(&mut self) -> Step<Event> {
-        self.session.next_event(self.now, &mut self.input, &mut self.out)
-    }
-
-    /// What was said since the last call.
-    fn said(&mut self) -> String {
-        String::from_utf8(self.out.split().to_vec()).unwrap()
-    }
-
-    /// Sends a command that the engine answers by itself.
-    fn ask(&mut self, text: &str) -> String {
-        self.send(text);
-        assert_eq!(self.next(), Step::NeedInput);
-        self.said()
-    }
-
-    fn accept(&mut self) -> String {
-        self.session.accept(self.now, &mut self.out).unwrap();
-        self.said()
-    }
-
-    fn refuse(&mut self, reply: &Reply) -> String {
-        self.session.reply(reply, self.now, &mut self.out).unwrap();
-        self.said()
-    }
-}
+use crate::case::{Case, TEXT, config, maildrop};
 
 #[test]
 fn a_session_of_the_rfc() {
@@ -379,5 +300,136 @@ fn verbs_out_of_order_write_nothing() {
     assert!(matches!(case.next(), Step::Event(_)));
     assert_eq!(case.session.reply(&Reply::ok("yes"), now, &mut out), Err(Misuse::WrongReply));
     case.session.decline(now, &mut case.out);
+    assert!(out.is_empty());
+}
+
+#[test]
+fn a_line_of_sasl_may_be_long_a_command_may_not() {
+    let mut case = Case::greeted(config());
+    case.send("AUTH PLAIN\r\n");
+    assert!(matches!(case.next(), Step::Event(Event::Auth { .. })));
+    case.session.challenge(b"", case.now, &mut case.out).unwrap();
+    assert_eq!(case.session.max_input(), Limits::default().sasl_line);
+    case.send(&format!("{}\r\n", "QUFB".repeat(1000)));
+    assert!(matches!(case.next(), Step::Event(Event::SaslResponse(response)) if response.expose().len() == 3000));
+    case.session.challenge(b"", case.now, &mut case.out).unwrap();
+    case.send("not base64\r\n");
+    assert_eq!(case.next(), Step::Event(Event::Violation(Violation::Base64)));
+    case.said();
+    case.send(&format!("USER {}\r\nNOOP\r\n", "x".repeat(4000)));
+    assert_eq!(case.next(), Step::Event(Event::Violation(Violation::LineTooLong)));
+    assert_eq!(case.next(), Step::NeedInput);
+    assert_eq!(case.said(), "-ERR line too long\r\n+OK \r\n");
+}
+
+#[test]
+fn a_mechanism_that_nobody_offers_is_refused() {
+    let mut case = Case::greeted(config());
+    case.send("AUTH KERBEROS_V4\r\n");
+    assert_eq!(case.next(), Step::Event(Event::Violation(Violation::Argument)));
+}
+
+#[test]
+fn a_handshake_that_never_comes_is_the_end() {
+    let offered = || ServerConfig { stls: Stls::Offered, ..config() };
+    let mut case = Case::greeted(offered());
+    case.send("STLS\r\n");
+    assert_eq!(case.next(), Step::Switch(Layer::Tls));
+    case.session.handle_eof();
+    case.session.handle_eof();
+    assert_eq!(case.next(), Step::Close(Close::Eof));
+
+    let mut case = Case::greeted(offered());
+    case.send("STLS\r\n");
+    assert_eq!(case.next(), Step::Switch(Layer::Tls));
+    case.said();
+    case.session.shut_down(ShutDown::Stopping, case.now, &mut case.out);
+    assert_eq!((case.next(), case.said().as_str()), (Step::Close(Close::ShutDown(ShutDown::Stopping)), ""));
+
+    let mut case = Case::greeted(offered());
+    case.send("STLS\r\n");
+    assert_eq!(case.next(), Step::Switch(Layer::Tls));
+    let Deadline { at, waiting_for } = case.session.poll_timeout().unwrap();
+    case.now = at;
+    case.session.handle_timeout(case.now, &mut case.out);
+    assert_eq!(case.next(), Step::Close(Close::Timeout(waiting_for)));
+    assert_eq!([Waiting::Login, Waiting::Command, Waiting::Tls].map(Waiting::as_str), ["login", "command", "tls"]);
+}
+
+#[test]
+fn tls_that_nobody_asked_for_changes_nothing() {
+    let mut case = Case::greeted(config());
+    case.send("USER bob\r\n");
+    assert_eq!(case.next(), Step::NeedInput);
+    case.session.switched(Switched::Tls(TlsInfo::default()), case.now);
+    case.send("PASS x\r\n");
+    assert!(matches!(case.next(), Step::Event(Event::Login { .. })));
+}
+
+#[test]
+fn the_end_is_the_end() {
+    let mut case = Case::logged_in();
+    case.session.abort();
+    case.session.abort();
+    case.session.shut_down(ShutDown::Stopping, case.now, &mut case.out);
+    case.session.handle_timeout(Duration::MAX, &mut case.out);
+    assert_eq!((case.next(), case.said().as_str()), (Step::Close(Close::Aborted), ""));
+    assert_eq!(case.session.poll_timeout(), None);
+}
+
+#[test]
+fn a_client_is_turned_away_or_greeted_otherwise() {
+    let mut case = Case::new(config());
+    assert!(matches!(case.next(), Step::Event(Event::Connected)));
+    assert_eq!(case.refuse(&Reply::err("not you").with_code(Code::SysPerm)), "-ERR [SYS/PERM] not you\r\n");
+    assert_eq!(case.next(), Step::Close(Close::Quit));
+    let mut case = Case::new(config());
+    assert!(matches!(case.next(), Step::Event(Event::Connected)));
+    assert_eq!(case.refuse(&Reply::ok("hello")), "+OK hello\r\n");
+    assert_eq!(case.ask("NOOP\r\n"), "+OK \r\n");
+}
+
+#[test]
+fn shutting_down_behind_a_challenge_leaves_no_exchange() {
+    let mut case = Case::greeted(config());
+    case.send("AUTH PLAIN\r\n");
+    assert!(matches!(case.next(), Step::Event(Event::Auth { .. })));
+    case.session.shut_down(ShutDown::Overloaded, case.now, &mut case.out);
+    case.session.challenge(b"", case.now, &mut case.out).unwrap();
+    assert_eq!(case.said(), "+ \r\n-ERR [SYS/TEMP] too many connections, try again later\r\n");
+    assert_eq!(case.next(), Step::Close(Close::ShutDown(ShutDown::Overloaded)));
+}
+
+#[test]
+fn what_is_held_for_a_peer_is_told() {
+    let mut case = Case::greeted(config());
+    assert_eq!(case.session.memory(), 0);
+    case.ask("USER bob\r\n");
+    assert!(case.session.memory() >= 3);
+    let mut case = Case::logged_in();
+    assert_eq!(case.session.memory(), 0);
+    case.ask("DELE 1\r\n");
+    assert_eq!(case.session.memory(), 8);
+}
+
+#[test]
+fn each_verb_says_where_it_is_wrong() {
+    let mut case = Case::greeted(config());
+    let (now, mut out) = (case.now, BytesMut::new());
+    assert_eq!(case.session.list_more(now, &mut out), Err(Misuse::NotNow));
+    assert_eq!(case.session.reply(&Reply::ok("x"), now, &mut out), Err(Misuse::NotNow));
+    case.session.decline(now, &mut out);
+    assert!(!case.session.wants_body());
+    case.send("USER bob\r\nPASS x\r\n");
+    assert!(matches!(case.next(), Step::Event(Event::Login { .. })));
+    assert_eq!(case.session.accept(now, &mut out), Err(Misuse::WrongReply));
+    let mut case = Case::logged_in();
+    case.send("RETR 1\r\n");
+    assert!(matches!(case.next(), Step::Event(event) if event.is_question() && event.chunk().is_none()));
+    case.accept();
+    assert!(case.session.wants_body());
+    assert_eq!(case.session.accept(now, &mut out), Err(Misuse::NotNow));
+    assert_eq!(case.session.reply(&Reply::err("x"), now, &mut out), Err(Misuse::NotNow));
+    assert!(!Event::Violation(Violation::Sequence).is_question());
     assert!(out.is_empty());
 }
