@@ -14,7 +14,7 @@ pub enum Event {
     /// [`greet`](crate::ServerSession::greet) offers APOP too, [`reply`](crate::ServerSession::reply) with `-ERR` turns the
     /// client away.
     Connected,
-    /// News: a trusted proxy says whom it speaks for. The session's peer is that client from now on.
+    /// News: a trusted proxy says whom it speaks for. To logs and limits the peer is that client from now on.
     Proxied(Proxied),
     /// Question: USER and PASS came. [`open`](crate::ServerSession::open) lets the user in, a negative
     /// [`reply`](crate::ServerSession::reply) does not.

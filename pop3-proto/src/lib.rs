@@ -10,6 +10,7 @@ mod frame;
 mod grammar;
 mod limits;
 mod maildrop;
+pub mod manual;
 mod secret;
 mod server;
 mod step;

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ServerSession {
     config: Arc<ServerConfig>,
-    link: Link,
+    transport: Transport,
     lines: Lines,
     stage: Stage,
     mode: Mode,
@@ -56,6 +56,12 @@ struct Claims {
     user: Option<String>,
     /// The greeting offered APOP.
     timestamp: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Plain,
+    Tls,
 }
 
 /// What strings may hold (RFC 6856 §2).
@@ -120,11 +126,12 @@ enum Last {
 impl ServerSession {
     /// Begins a session. The first [`next_event`](Self::next_event) asks [`Event::Connected`].
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "all engines are made the same way")]
     pub fn new(config: Arc<ServerConfig>, link: Link, now: Duration) -> Self {
         let deadline = Deadline { at: now.saturating_add(config.timeouts.login), waiting_for: Waiting::Login };
         Self {
             config,
-            link,
+            transport: if link.tls.is_some() { Transport::Tls } else { Transport::Plain },
             lines: Lines::default(),
             stage: Stage::Authorization(Claims::default()),
             mode: Mode::Ascii,
@@ -203,12 +210,13 @@ impl ServerSession {
     /// Tells that the transport was changed, after [`Step::Switch`].
     ///
     /// RFC 2595 §4: what the client said before is forgotten, and there is no second greeting.
+    #[expect(clippy::needless_pass_by_value, reason = "all engines are told the same way")]
     pub fn switched(&mut self, to: Switched, now: Duration) {
         if !matches!(self.turn, Turn::Switching) {
             return;
         }
-        let Switched::Tls(tls) = to;
-        self.link.tls = Some(tls);
+        let Switched::Tls(_) = to;
+        self.transport = Transport::Tls;
         self.lines.reset();
         self.turn = Turn::Command;
         self.deadline = Deadline { at: now.saturating_add(self.config.timeouts.login), waiting_for: Waiting::Login };

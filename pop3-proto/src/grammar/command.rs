@@ -208,11 +208,11 @@ impl<'a> Arguments<'a> {
     }
 
     /// A head, one space, and a tail.
-    fn two(&self) -> Result<(&'a [u8], Arguments<'a>), ParseError> {
+    fn two(&self) -> Result<(&'a [u8], Self), ParseError> {
         let Some((head, Some(tail))) = self.rest.map(split) else {
             return Err(ParseError::new(self.at, Expected::Argument));
         };
-        Ok((head, Arguments { at: self.at.saturating_add(head.len()).saturating_add(1), rest: Some(tail) }))
+        Ok((head, Self { at: self.at.saturating_add(head.len()).saturating_add(1), rest: Some(tail) }))
     }
 
     fn number(&self) -> Result<u32, ParseError> {

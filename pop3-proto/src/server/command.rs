@@ -1,16 +1,15 @@
 //! What the peer's commands do.
 
 use alloc::string::{String, ToString as _};
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Asked, Claims, Listing, Mode, ServerSession, Stage, Turn, count_and_octets, line};
+use super::{Asked, Claims, Listing, Mode, ServerSession, Stage, Transport, Turn, count_and_octets, line};
 use crate::grammar;
 use crate::{
-    Announced, Apop, Close, Command, Deadline, Event, Expected, Language, Link, Mechanism, Name, Password,
-    PlaintextLogin, Proxied, Reply, Secret, ServerConfig, Stls, UserPolicy, Utf8, Violation, Waiting, Xclient,
+    Announced, Apop, Close, Command, Deadline, Event, Expected, Language, Mechanism, Name, Password, PlaintextLogin,
+    Proxied, Reply, Secret, ServerConfig, Stls, UserPolicy, Utf8, Violation, Waiting, Xclient,
 };
 
 impl ServerSession {
@@ -85,7 +84,7 @@ impl ServerSession {
                 return Ok(Some(self.ask(Asked::Login, Event::Apop { user, proof }, now)));
             }
             (Stage::Authorization(_), Command::User(_) | Command::Pass(_))
-                if !plaintext_allowed(&self.config, &self.link) =>
+                if !plaintext_allowed(&self.config, self.transport) =>
             {
                 return Err(Violation::PlaintextLogin);
             }
@@ -167,7 +166,7 @@ impl ServerSession {
 
     fn stls(&mut self, now: Duration, input: &BytesMut, out: &mut BytesMut) -> Result<Option<Event>, Violation> {
         // RFC 6856 §2.1: no STLS behind UTF8.
-        if self.link.tls.is_some() || self.mode == Mode::Utf8 {
+        if self.transport == Transport::Tls || self.mode == Mode::Utf8 {
             return Err(Violation::Sequence);
         }
         if self.config.stls == Stls::Off {
@@ -191,11 +190,10 @@ impl ServerSession {
         Ok(None)
     }
 
-    fn proxied(&mut self, client: Proxied, out: &mut BytesMut) -> Result<Event, Violation> {
+    fn proxied(&self, client: Proxied, out: &mut BytesMut) -> Result<Event, Violation> {
         if self.config.xclient == Xclient::Off {
             return Err(Violation::UnknownCommand);
         }
-        self.link.peer = Some(SocketAddr::new(client.address, client.port.unwrap_or(0)));
         Reply::ok("updated").write(out);
         Ok(Event::Proxied(client))
     }
@@ -212,7 +210,7 @@ impl ServerSession {
     }
 
     fn mechanisms(&self) -> &[String] {
-        if plaintext_allowed(&self.config, &self.link) {
+        if plaintext_allowed(&self.config, self.transport) {
             &self.config.mechanisms
         } else {
             &self.config.mechanisms_before_tls
@@ -228,13 +226,13 @@ impl ServerSession {
         if self.config.utf8 == Utf8::Offered {
             out.put_slice(b"UTF8 USER\r\n");
         }
-        if plaintext_allowed(&self.config, &self.link) {
+        if plaintext_allowed(&self.config, self.transport) {
             out.put_slice(b"USER\r\n");
         }
         if !self.mechanisms().is_empty() {
             line(out, format_args!("SASL {}", self.mechanisms().join(" ")));
         }
-        if self.config.stls == Stls::Offered && self.link.tls.is_none() {
+        if self.config.stls == Stls::Offered && self.transport == Transport::Plain {
             out.put_slice(b"STLS\r\n");
         }
         let own = match &self.stage {
@@ -300,8 +298,8 @@ fn write_language(range: Option<Language<'_>>, out: &mut BytesMut) {
     }
 }
 
-fn plaintext_allowed(config: &ServerConfig, link: &Link) -> bool {
-    link.tls.is_some() || config.plaintext_login == PlaintextLogin::Always
+fn plaintext_allowed(config: &ServerConfig, transport: Transport) -> bool {
+    transport == Transport::Tls || config.plaintext_login == PlaintextLogin::Always
 }
 
 const fn violation_of(expected: Expected) -> Violation {
