@@ -10,13 +10,19 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps};
+#[cfg(target_os = "linux")]
+use rustix::{fs::ResolveFlags, io::ReadWriteFlags};
 
 use super::files::{File, Files, Held, Kind, Meta, Stamp};
 
 /// Files are private to the user whose process it is.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const DIR_MODE: Mode = Mode::from_raw_mode(0o700);
+
+/// Nothing leads out of the root, and no symbolic link anywhere.
+#[cfg(target_os = "linux")]
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// The real file system below one directory. The directory itself may be reached through symbolic links; below it none
 /// is followed, whoever may have put it there.
@@ -42,13 +48,7 @@ impl Disk {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         #[cfg(target_os = "linux")]
-        match rustix::fs::openat2(
-            &self.root,
-            path,
-            flags,
-            mode,
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-        ) {
+        match rustix::fs::openat2(&self.root, path, flags, mode, RESOLVE) {
             // Kernels before 5.6 and some sandboxes do not have it.
             Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
             opened => return Ok(opened?),
@@ -133,6 +133,15 @@ impl Files for Disk {
         Ok(Box::new(OnDisk(self.beneath(path, flags, Mode::empty())?.into())))
     }
 
+    #[cfg(target_os = "linux")]
+    fn open_at_once(&self, path: &Path) -> Option<Box<dyn File>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // Kernels before 5.12 do not know what is in memory, and refuse.
+        let resolve = RESOLVE | ResolveFlags::CACHED;
+        let fd = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve).ok()?;
+        Some(Box::new(OnDisk(fd.into())))
+    }
+
     fn append(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK;
         Ok(Box::new(OnDisk(self.beneath(path, flags, Mode::empty())?.into())))
@@ -178,6 +187,12 @@ struct OnDisk(fs::File);
 impl File for OnDisk {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.0.read_at(buffer, offset)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        // File systems that cannot tell refuse.
+        rustix::io::preadv2(&self.0, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).ok()
     }
 
     fn write(&mut self, octets: &[u8]) -> io::Result<()> {
@@ -249,6 +264,7 @@ mod tests {
             };
             for path in ["way/file", "dir/file", "../secret/file", "dir/../../secret/file", "/etc/passwd"] {
                 assert!(open(path).is_err(), "{path}");
+                assert!(disk.open_at_once(Path::new(path)).is_none(), "{path}");
             }
             assert!(open("dir").is_ok());
         }
@@ -279,6 +295,11 @@ mod tests {
         let mut buffer = [0; 9];
         assert_eq!(disk.open(path).unwrap().read_at(&mut buffer, 2).unwrap(), 4);
         assert_eq!(&buffer[..4], b"etwo");
+        if let Some(file) = disk.open_at_once(path) {
+            // What is not there at once is not wrong either.
+            assert!(matches!(file.read_at_once(&mut buffer, 0), Some(6) | None));
+            assert!(matches!(file.read_at_once(&mut buffer, 6), Some(0) | None));
+        }
         let held = disk.lock(Path::new("lock")).unwrap();
         assert!(held.is_some() && disk.lock(Path::new("lock")).unwrap().is_none());
         drop(held);

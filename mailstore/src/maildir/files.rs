@@ -52,6 +52,13 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     /// As the system's.
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
 
+    /// Opens a file for reading, if what that takes is in memory and nobody has to wait for a disk. `None` if it is not,
+    /// if nobody can tell, and if the file cannot be opened: [`Files::open`] knows why.
+    fn open_at_once(&self, path: &Path) -> Option<Box<dyn File>> {
+        let _ = path;
+        None
+    }
+
     /// Opens a file for writing at its end.
     ///
     /// # Errors
@@ -101,6 +108,13 @@ pub trait File: Send + Sync {
     /// # Errors
     /// As the system's.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// The same, if the octets are in memory and nobody has to wait for a disk. `None` if they are not, and if nobody can
+    /// tell.
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        let _ = (buffer, offset);
+        None
+    }
 
     /// Writes all octets at the end of the file.
     ///

@@ -1,4 +1,7 @@
 //! Messages on their way out: from the file, with CRLF at the end of every line.
+//!
+//! What the system has in memory is read at once, on the caller's thread: to wake another for it costs more than the
+//! reading. What has to come from a disk is read on the pool, which may wait.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -41,11 +44,20 @@ pub struct MaildirReader {
 struct Source {
     uid: u32,
     file: Box<dyn File>,
+    /// The length of the file.
+    physical: u64,
     form: Form,
     range: Range<u64>,
     at: Mark,
     /// Where the octets begin that were read last.
     before: Mark,
+}
+
+/// Whether somebody may wait for a disk here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    None,
+    Some,
 }
 
 /// How a message is stored.
@@ -93,9 +105,13 @@ pub(crate) enum Trust {
 /// Opens the file where it was last. `None` if it takes more than that.
 async fn quickly(folder: &Arc<Folder>, uid: u32, range: Range<u64>) -> Result<Option<Source>, ReadError> {
     let turn = folder.turns.take().await;
+    let at_once = folder.remember(|mirror| try_open(&folder.site, mirror, uid, range.clone(), Patience::None))?;
+    if let Some(source) = at_once.transpose()?.flatten() {
+        return Ok(Some(source));
+    }
     let asked = Arc::clone(folder);
     let opened = folder.shelf.pool.run(move || {
-        let opened = asked.remember(|mirror| try_open(&asked.site, mirror, uid, range));
+        let opened = asked.remember(|mirror| try_open(&asked.site, mirror, uid, range, Patience::Some));
         drop(turn);
         opened
     });
@@ -106,10 +122,22 @@ async fn quickly(folder: &Arc<Folder>, uid: u32, range: Range<u64>) -> Result<Op
     }
 }
 
-fn try_open(site: &Site, mirror: &Mirror, uid: u32, range: Range<u64>) -> Result<Option<Source>, Fault> {
+fn try_open(
+    site: &Site,
+    mirror: &Mirror,
+    uid: u32,
+    range: Range<u64>,
+    patience: Patience,
+) -> Result<Option<Source>, Fault> {
     let Some(Entry { message, place }) = mirror.ledger.entry(uid) else { return Ok(None) };
-    let file = match site.files.open(&site.message(place.dir, &place.base, &place.info)) {
-        Ok(file) => file,
+    let path = site.message(place.dir, &place.base, &place.info);
+    let opened = match patience {
+        Patience::None => Ok(site.files.open_at_once(&path)),
+        Patience::Some => site.files.open(&path).map(Some),
+    };
+    let file = match opened {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
         Err(error) if whole::is_missing(&error) => return Ok(None),
         Err(error) => return Err(error).doing("open a message").map_err(Fault::from),
     };
@@ -125,12 +153,12 @@ fn thoroughly(mailbox: &mut Open<'_>, uid: u32, range: Range<u64>, trust: Trust)
     mirror.dirs = None;
     mirror.look(site, lock)?;
     if trust == Trust::Believed
-        && let Some(source) = try_open(site, mirror, uid, range.clone())?
+        && let Some(source) = try_open(site, mirror, uid, range.clone(), Patience::Some)?
     {
         return Ok(source);
     }
     mirror.measure_again(site, lock, uid)?;
-    try_open(site, mirror, uid, range)?.ok_or(ReadError::Gone)
+    try_open(site, mirror, uid, range, Patience::Some)?.ok_or(ReadError::Gone)
 }
 
 impl Source {
@@ -142,32 +170,40 @@ impl Source {
             Form::Raw => Mark { octet: range.start, physical: range.start, widen: Widen::default() },
             Form::Lf => Mark::default(),
         };
-        Self { uid, file, form, range, at, before: at }
+        Self { uid, file, physical, form, range, at, before: at }
     }
 
-    /// Reads the next octets of the range; none at its end.
-    fn read(&mut self) -> Result<Bytes, Trouble> {
-        while self.at.octet < self.range.end {
-            let octets = self.read_on()?;
+    fn is_at_end(&self) -> bool {
+        self.at.octet >= self.range.end
+    }
+
+    /// Reads the next octets of the range, none at its end. `None` if that takes more patience.
+    fn read(&mut self, patience: Patience) -> Result<Option<Bytes>, Trouble> {
+        while !self.is_at_end() {
+            let Some(octets) = self.read_on(patience)? else { return Ok(None) };
             let (first, last) = (self.before.octet, self.at.octet);
             let from = self.range.start.max(first) - first;
             let to = self.range.end.min(last).saturating_sub(first);
             if from < to {
                 let part = |octet| usize::try_from(octet).unwrap_or(usize::MAX);
-                return Ok(octets.slice(part(from)..part(to)));
+                return Ok(Some(octets.slice(part(from)..part(to))));
             }
         }
-        Ok(Bytes::new())
+        Ok(Some(Bytes::new()))
     }
 
     /// Reads the next octets of the file, wherever they are in the message.
-    fn read_on(&mut self) -> Result<Bytes, Trouble> {
-        let wanted = match self.form {
-            Form::Raw => usize::try_from(self.range.end - self.at.octet).unwrap_or(CHUNK).min(CHUNK),
-            Form::Lf => CHUNK,
+    fn read_on(&mut self, patience: Patience) -> Result<Option<Bytes>, Trouble> {
+        let left = match self.form {
+            Form::Raw => self.range.end - self.at.octet,
+            Form::Lf => self.physical.saturating_sub(self.at.physical),
         };
-        let mut octets = vec![0; wanted];
-        let read = self.file.read_at(&mut octets, self.at.physical).doing("read a message")?;
+        let mut octets = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
+        let read = match patience {
+            Patience::None => self.file.read_at_once(&mut octets, self.at.physical),
+            Patience::Some => Some(self.file.read_at(&mut octets, self.at.physical).doing("read a message")?),
+        };
+        let Some(read) = read else { return Ok(None) };
         if read == 0 {
             return Err(Trouble::Corrupt { what: "a message is shorter than its name says" });
         }
@@ -180,35 +216,111 @@ impl Source {
             octets = wide;
         }
         self.at.octet += octets.len() as u64;
-        Ok(octets.into())
+        Ok(Some(octets.into()))
+    }
+
+    /// The same, and remembers of the message what the next reader may want to know.
+    fn read_for(&mut self, folder: &Folder, patience: Patience) -> Result<Option<Bytes>, Trouble> {
+        let octets = self.read(patience);
+        match &octets {
+            // Everybody knows where a message begins.
+            Ok(Some(_)) if self.form == Form::Lf && self.before.octet > 0 => {
+                folder.remember_mark(self.uid, self.before);
+            }
+            Err(Trouble::Corrupt { .. }) => folder.suspect(self.uid),
+            Ok(_) | Err(Trouble::Busy { .. } | Trouble::Full | Trouble::Unavailable | Trouble::Io { .. }) => {}
+        }
+        octets
     }
 }
 
 impl Reader for MaildirReader {
     async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         let Some(mut source) = self.source.take() else { return Err(Trouble::Unavailable.into()) };
-        if source.at.octet >= source.range.end {
-            self.source = Some(source);
-            return Ok(None);
+        let mut octets = source.read_for(&self.folder, Patience::None);
+        if let Ok(None) = octets {
+            let folder = Arc::clone(&self.folder);
+            let job = move || {
+                let octets = source.read_for(&folder, Patience::Some);
+                (source, octets)
+            };
+            (source, octets) = self.folder.shelf.pool.run(job).await?;
         }
-        let folder = Arc::clone(&self.folder);
-        let job = move || {
-            let octets = source.read();
-            match &octets {
-                Ok(_) if source.form == Form::Lf => folder.remember_mark(source.uid, source.before),
-                Err(Trouble::Corrupt { .. }) => folder.suspect(source.uid),
-                Ok(_) | Err(Trouble::Busy { .. } | Trouble::Full | Trouble::Unavailable | Trouble::Io { .. }) => {}
-            }
-            (source, octets)
-        };
-        let (source, octets) = self.folder.shelf.pool.run(job).await?;
         self.source = Some(source);
-        Ok(Some(octets?).filter(|octets| !octets.is_empty()))
+        Ok(octets?.filter(|octets| !octets.is_empty()))
     }
 }
 
 impl fmt::Debug for MaildirReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MaildirReader").field("folder", &self.folder.number).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::maildir::files::{Meta, Stamp};
+
+    /// A file that is in memory now and then, one octet at a time.
+    struct Patchy(&'static [u8], AtomicUsize);
+
+    impl File for Patchy {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let rest = self.0.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+            let read = rest.len().min(buffer.len()).min(2);
+            buffer[..read].copy_from_slice(&rest[..read]);
+            Ok(read)
+        }
+
+        fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+            let asked = self.1.fetch_add(1, Ordering::Relaxed);
+            if asked.is_multiple_of(2) { None } else { self.read_at(&mut buffer[..1], offset).ok() }
+        }
+
+        fn write(&mut self, _: &[u8]) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn stat(&self) -> io::Result<Meta> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn set_modified(&self, _: Stamp) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    #[test]
+    fn a_message_is_whole_whoever_reads_which_part_of_it() {
+        const STORED: &[u8] = b"a: b\n\n.\nlast\n";
+        const READ: &[u8] = b"a: b\r\n\r\n.\r\nlast\r\n";
+        for from in 0..READ.len() {
+            let file = Box::new(Patchy(STORED, AtomicUsize::new(0)));
+            let (physical, size) = (STORED.len() as u64, READ.len() as u64);
+            let mut source = Source::new(7, file, physical, size, from as u64..size);
+            let (mut octets, mut waits) = (Vec::new(), 0);
+            loop {
+                let read = source.read(Patience::None).unwrap().or_else(|| {
+                    waits += 1;
+                    source.read(Patience::Some).unwrap()
+                });
+                match read.unwrap() {
+                    end if end.is_empty() => break,
+                    part => octets.extend_from_slice(&part),
+                }
+            }
+            assert_eq!(octets, &READ[from..]);
+            assert!(waits > 0);
+        }
     }
 }
