@@ -1,7 +1,9 @@
-//! Message text on its way out: dots doubled, and for TOP cut behind so many lines.
+//! Message text on the wire: dots doubled and taken back, the lone dot that ends it, and for TOP the cut behind so many lines.
 
 use bytes::{BufMut, BytesMut};
 use memchr::{memchr, memmem};
+
+use crate::LineEnds;
 
 /// Doubles the dot that begins a line, and ends the text (RFC 1939 §3).
 ///
@@ -9,34 +11,41 @@ use memchr::{memchr, memmem};
 /// not be able to end its own reply.
 #[derive(Debug)]
 pub(crate) struct Stuff {
-    line_start: bool,
-    /// The last octet, which tells whether the text ends with CRLF.
     ends: Ends,
 }
 
+/// How the text ends so far. That nothing has come yet is as good as a line's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
     Crlf,
+    BareLf,
     Cr,
     Elsewhere,
 }
 
+impl Ends {
+    /// Behind `text` too.
+    const fn behind(self, text: &[u8]) -> Self {
+        match (text, self) {
+            ([], same) => same,
+            ([.., b'\r', b'\n'], _) | ([b'\n'], Self::Cr) => Self::Crlf,
+            ([.., b'\n'], _) => Self::BareLf,
+            ([.., b'\r'], _) => Self::Cr,
+            ([..], _) => Self::Elsewhere,
+        }
+    }
+}
+
 impl Stuff {
     pub(crate) const fn new() -> Self {
-        Self { line_start: true, ends: Ends::Crlf }
+        Self { ends: Ends::Crlf }
     }
 
     pub(crate) fn write(&mut self, mut text: &[u8], out: &mut BytesMut) {
-        let Some(last) = text.last().copied() else { return };
-        self.ends = match (text, self.ends) {
-            ([.., b'\r', b'\n'], _) | ([b'\n'], Ends::Cr) => Ends::Crlf,
-            _ if last == b'\r' => Ends::Cr,
-            _ => Ends::Elsewhere,
-        };
-        if self.line_start && text.first() == Some(&b'.') {
+        if matches!((self.ends, text), (Ends::Crlf | Ends::BareLf, [b'.', ..])) {
             out.put_u8(b'.');
         }
-        self.line_start = last == b'\n';
+        self.ends = self.ends.behind(text);
         while let Some((head, tail)) =
             memmem::find(text, b"\n.").and_then(|at| text.split_at_checked(at.saturating_add(1)))
         {
@@ -53,6 +62,116 @@ impl Stuff {
             out.put_slice(b"\r\n");
         }
         out.put_slice(b".\r\n");
+    }
+}
+
+/// Takes text off the wire: finds the dot that ends it, takes the doubled ones back (RFC 1939 §3).
+///
+/// Behind CRLF a dot that does not end the text was put there, whatever follows it. Behind a bare LF only the first of two was:
+/// some servers double there, as [`Stuff`] does, and some do not. So a text comes back whole from either, but for a bare LF with
+/// two dots behind it from a server that does not double.
+///
+/// What cannot be told yet (a dot at a line's start) is left in the input.
+#[derive(Debug)]
+pub(crate) struct Unstuff {
+    ends: Ends,
+}
+
+/// What [`Unstuff::scan`] found at the front of the input.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Scanned {
+    /// So many octets are the text's; dots have been taken out.
+    pub(crate) content: usize,
+    /// So many more are done with.
+    pub(crate) spent: usize,
+    /// Why the scan stopped.
+    pub(crate) stop: Stop,
+}
+
+/// Why a scan stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// More input is needed.
+    More,
+    /// The text has ended; nothing of it was left.
+    End,
+}
+
+/// What stands at the front of the input.
+#[derive(Clone, Copy, Debug)]
+enum Front {
+    Text,
+    /// A dot that was put there.
+    Dot,
+    /// The end, so many octets of it.
+    End(usize),
+    /// It cannot be told yet.
+    Unknown,
+}
+
+impl Unstuff {
+    pub(crate) const fn new() -> Self {
+        Self { ends: Ends::Crlf }
+    }
+
+    /// Looks at `octets` as far as it can be told what they are, in one pass. Octets move only where dots were taken out.
+    pub(crate) fn scan(&mut self, octets: &mut [u8], line_ends: LineEnds) -> Scanned {
+        let mut compact = Compact { run: 0, end: 0 };
+        let mut at = 0_usize;
+        loop {
+            let rest = octets.get(at..).unwrap_or_default();
+            match self.front(rest, line_ends) {
+                Front::Text => {}
+                Front::Dot => {
+                    let behind = at.saturating_add(1);
+                    compact.skip(octets, at, behind);
+                    at = behind;
+                    self.ends = Ends::Elsewhere;
+                    continue;
+                }
+                Front::End(width) if at == 0 => return Scanned { content: 0, spent: width, stop: Stop::End },
+                // First what came before, so that every scan has one thing to tell.
+                Front::End(_) | Front::Unknown => break,
+            }
+            let run = memmem::find(rest, b"\n.").map_or(rest.len(), |lf| lf.saturating_add(1));
+            self.ends = self.ends.behind(rest.get(..run).unwrap_or_default());
+            at = at.saturating_add(run);
+        }
+        compact.skip(octets, at, at);
+        Scanned { content: compact.end, spent: at.saturating_sub(compact.end), stop: Stop::More }
+    }
+
+    const fn front(&self, rest: &[u8], line_ends: LineEnds) -> Front {
+        use LineEnds::CrlfOrLf;
+        match (self.ends, line_ends, rest) {
+            (_, _, [])
+            | (Ends::Crlf | Ends::BareLf, _, [b'.'])
+            | (Ends::Crlf, _, [b'.', b'\r'])
+            | (Ends::BareLf, CrlfOrLf, [b'.', b'\r']) => Front::Unknown,
+            (Ends::Crlf, _, [b'.', b'\r', b'\n', ..]) | (Ends::BareLf, CrlfOrLf, [b'.', b'\r', b'\n', ..]) => {
+                Front::End(3)
+            }
+            (Ends::Crlf | Ends::BareLf, CrlfOrLf, [b'.', b'\n', ..]) => Front::End(2),
+            (Ends::Crlf, _, [b'.', ..]) | (Ends::BareLf, _, [b'.', b'.', ..]) => Front::Dot,
+            (_, _, [..]) => Front::Text,
+        }
+    }
+}
+
+/// Moves runs of octets together, so that what lies between them is gone.
+struct Compact {
+    run: usize,
+    end: usize,
+}
+
+impl Compact {
+    /// Ends the run at `to`, begins the next at `next`.
+    fn skip(&mut self, octets: &mut [u8], to: usize, next: usize) {
+        if self.run != self.end {
+            octets.copy_within(self.run..to, self.end);
+        }
+        self.end = self.end.saturating_add(to.saturating_sub(self.run));
+        self.run = next;
     }
 }
 
@@ -121,6 +240,8 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
+    use bytes::Buf as _;
+
     use super::*;
 
     fn stuffed(pieces: &[&[u8]]) -> Vec<u8> {
@@ -130,22 +251,28 @@ mod tests {
         out.to_vec()
     }
 
-    /// What a client does: find the terminator, take the doubled dots away.
-    fn unstuffed(wire: &[u8]) -> Vec<u8> {
-        let (mut text, mut rest) = (vec![], wire);
-        loop {
-            if rest == b".\r\n" {
-                return text;
+    /// The text, and how much of the wire was left behind it.
+    fn unstuffed(pieces: &[&[u8]], line_ends: LineEnds) -> Option<(Vec<u8>, usize)> {
+        let (mut unstuff, mut input, mut text) = (Unstuff::new(), BytesMut::new(), vec![]);
+        for (n, piece) in pieces.iter().enumerate() {
+            input.extend_from_slice(piece);
+            loop {
+                let Scanned { content, spent, stop } = unstuff.scan(&mut input, line_ends);
+                text.extend_from_slice(&input.split_to(content));
+                input.advance(spent);
+                match stop {
+                    Stop::End => return Some((text, input.len() + pieces[n + 1..].concat().len())),
+                    Stop::More if content == 0 => break,
+                    Stop::More => {}
+                }
             }
-            let end = memmem::find(rest, b"\r\n").expect("the terminator comes last") + 2;
-            text.extend_from_slice(&rest[usize::from(rest[0] == b'.')..end]);
-            rest = &rest[end..];
         }
+        None
     }
 
     #[test]
     fn every_mix_of_dots_and_line_ends_comes_back_at_every_split() {
-        let alphabet = b".\r\nx";
+        let alphabet = b".\r\n\0x";
         for len in 0..=6u32 {
             for n in 0..alphabet.len().pow(len) {
                 let text: Vec<u8> = (0..len).map(|i| alphabet[n / alphabet.len().pow(i) % alphabet.len()]).collect();
@@ -161,12 +288,47 @@ mod tests {
                 if !text.is_empty() && !text.ends_with(b"\r\n") {
                     expected.extend_from_slice(b"\r\n");
                 }
-                let bare_lf = (0..text.len()).any(|i| text[i] == b'\n' && (i == 0 || text[i - 1] != b'\r'));
-                if !bare_lf {
-                    assert_eq!(unstuffed(&whole), expected, "{text:?}");
+                let wire = [&whole[..], b"+OK"].concat();
+                let expected = Some((expected, 3));
+                for cut in 0..=wire.len() {
+                    let (a, b) = wire.split_at(cut);
+                    for line_ends in [LineEnds::Crlf, LineEnds::CrlfOrLf] {
+                        assert_eq!(unstuffed(&[a, b], line_ends), expected, "{wire:?} cut at {cut}");
+                    }
                 }
+                let octets: Vec<&[u8]> = wire.chunks(1).collect();
+                assert_eq!(unstuffed(&octets, LineEnds::Crlf), expected, "{wire:?}");
             }
         }
+    }
+
+    #[test]
+    fn texts_that_were_never_doubled_behind_a_bare_lf_stay_as_they_are() {
+        let strict = |wire: &[u8]| unstuffed(&[wire], LineEnds::Crlf).map(|(text, _)| text);
+        assert_eq!(strict(b"a\n.b\r\n.\r\n").unwrap(), b"a\n.b\r\n");
+        assert_eq!(strict(b"a\n.\r\nb\r\n.\r\n").unwrap(), b"a\n.\r\nb\r\n");
+        assert_eq!(strict(b".\nb\r\n.\r\n").unwrap(), b"\nb\r\n", "what stands behind CRLF was doubled");
+        assert_eq!(strict(b"..\rb\r\n.\r\n").unwrap(), b".\rb\r\n");
+        for no_end in [&b"a\n.\n"[..], b".\n", b"a\n.\r\n", b"a\r.\r\n", b"a.\r\n", b".\r", b"."] {
+            assert_eq!(strict(no_end), None, "{no_end:?}");
+        }
+    }
+
+    #[test]
+    fn where_lf_ends_a_line_too_it_is_handed_on_as_it_came() {
+        for (wire, text) in [
+            (&b"a\n..b\n.c\n.\n+"[..], &b"a\n.b\n.c\n"[..]),
+            (b"a\n.\r\n+", b"a\n"),
+            (b"a\r\n.\n+", b"a\r\n"),
+            (b".\n+", b""),
+            (b"\n..\n.\n+", b"\n.\n"),
+        ] {
+            for cut in 0..wire.len() {
+                let (a, b) = wire.split_at(cut);
+                assert_eq!(unstuffed(&[a, b], LineEnds::CrlfOrLf), Some((text.to_vec(), 1)), "{wire:?} cut at {cut}");
+            }
+        }
+        assert_eq!(unstuffed(&[b"a\n.\rb"], LineEnds::CrlfOrLf), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What a server offers.
+//! What a server offers, and how a client listens.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Announced, Expire, Limits, Timeouts};
+use crate::{Announced, ClientLimits, ClientTimeouts, Expire, Limits, Timeouts};
 
 /// What a server offers and allows. One value serves all its sessions.
 #[derive(Clone, Debug, Default)]
@@ -74,4 +74,25 @@ pub enum Xclient {
     /// They are unknown commands.
     #[default]
     Off,
+}
+
+/// How a client listens, and how long it waits. One value serves all its sessions.
+#[derive(Clone, Debug, Default)]
+pub struct ClientConfig {
+    /// What ends a server's lines.
+    pub line_ends: LineEnds,
+    /// Bounds on what a server may send.
+    pub limits: ClientLimits,
+    /// How long a server may take.
+    pub timeouts: ClientTimeouts,
+}
+
+/// What ends a line that a server sends: of a reply, a listing or a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineEnds {
+    /// CRLF, as RFC 1939 §3 says. A message that holds a dot between bare LFs cannot end its own answer then.
+    #[default]
+    Crlf,
+    /// CRLF or a bare LF, for servers that send files as they are. A bare LF inside a message is handed on as it came.
+    CrlfOrLf,
 }

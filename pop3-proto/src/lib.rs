@@ -4,6 +4,7 @@
 extern crate alloc;
 
 mod body;
+mod client;
 mod config;
 mod event;
 mod frame;
@@ -16,13 +17,14 @@ mod server;
 mod step;
 mod violation;
 
-pub use config::{PlaintextLogin, ServerConfig, Stls, Utf8, Xclient};
+pub use client::{ClientEvent, ClientSession, SendError, Ticket};
+pub use config::{ClientConfig, LineEnds, PlaintextLogin, ServerConfig, Stls, Utf8, Xclient};
 pub use event::Event;
 pub use grammar::{
     Announced, Apop, Capabilities, Code, Command, Digest, Expected, Expire, Language, Mechanism, Name, ParseError,
     Password, Proxied, Reply, ScanListing, Timestamp, UniqueId,
 };
-pub use limits::{Limits, Timeouts};
+pub use limits::{ClientLimits, ClientTimeouts, Limits, Timeouts};
 pub use maildrop::{Ending, Maildrop, MaildropError, Message, UserPolicy};
 pub use secret::Secret;
 pub use server::{Progress, ServerSession};

@@ -61,7 +61,7 @@ pub struct Link {
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// The peer said goodbye and was answered.
+    /// QUIT was said and answered; on the client's side also where the server closed without an answer.
     Quit,
     /// The peer closed its half.
     Eof,
@@ -87,12 +87,18 @@ pub struct Deadline {
 /// What the peer is expected to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// Log in.
+    /// A client: log in.
     Login,
-    /// Send a command.
+    /// A client: send a command.
     Command,
-    /// Finish the TLS handshake.
+    /// Either: finish the TLS handshake.
     Tls,
+    /// A server: greet.
+    Greeting,
+    /// A server: reply to a command.
+    Reply,
+    /// A server: go on with a listing or a message.
+    Body,
 }
 
 impl Waiting {
@@ -103,6 +109,9 @@ impl Waiting {
             Self::Login => "login",
             Self::Command => "command",
             Self::Tls => "tls",
+            Self::Greeting => "greeting",
+            Self::Reply => "reply",
+            Self::Body => "body",
         }
     }
 }

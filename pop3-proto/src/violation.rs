@@ -19,12 +19,22 @@ pub enum Violation {
     PlaintextLogin,
     /// A SASL response that is not base64.
     Base64,
-    /// Octets behind STLS, which would be taken for protected ones (RFC 2595 §8). Fatal.
+    /// Octets behind STLS, or behind the reply to it, which would be taken for protected ones (RFC 2595 §8). Fatal.
     PipelinedTls,
     /// More violations than are answered. Fatal.
     TooManyViolations,
     /// More wrong passwords than are answered. Fatal.
     TooManyLogins,
+    /// A server's reply that is not one. Fatal.
+    BadReply,
+    /// A line of a server over the limit. Fatal.
+    ReplyTooLong,
+    /// A server's reply to nothing. Fatal.
+    UnaskedReply,
+    /// A server's answer with too many lines that say nothing. Fatal.
+    TooManyLines,
+    /// More messages in a server's list than are taken. Fatal.
+    TooManyMessages,
 }
 
 impl Violation {
@@ -42,10 +52,16 @@ impl Violation {
             Self::PipelinedTls => "pipelined_tls",
             Self::TooManyViolations => "too_many_violations",
             Self::TooManyLogins => "too_many_logins",
+            Self::BadReply => "bad_reply",
+            Self::ReplyTooLong => "reply_too_long",
+            Self::UnaskedReply => "unasked_reply",
+            Self::TooManyLines => "too_many_lines",
+            Self::TooManyMessages => "too_many_messages",
         }
     }
 
-    /// What the peer is told. Behind [`TooManyLogins`](Self::TooManyLogins) stands the application's own refusal instead.
+    /// What the peer is told. Behind [`TooManyLogins`](Self::TooManyLogins) stands the application's own refusal instead, and a
+    /// server is told nothing: its faults have a reply for the sake of those who read logs.
     #[must_use]
     pub const fn reply(self) -> Reply {
         match self {
@@ -60,6 +76,11 @@ impl Violation {
             Self::PipelinedTls => Reply::err("commands behind STLS are refused"),
             Self::TooManyViolations => Reply::err("too many errors, closing"),
             Self::TooManyLogins => Reply::err("too many failed logins, closing"),
+            Self::BadReply => Reply::err("not a reply"),
+            Self::ReplyTooLong => Reply::err("reply too long"),
+            Self::UnaskedReply => Reply::err("reply to no command"),
+            Self::TooManyLines => Reply::err("too many lines"),
+            Self::TooManyMessages => Reply::err("too many messages"),
         }
     }
 
@@ -67,7 +88,14 @@ impl Violation {
     #[must_use]
     pub const fn is_fatal(self) -> bool {
         match self {
-            Self::PipelinedTls | Self::TooManyViolations | Self::TooManyLogins => true,
+            Self::PipelinedTls
+            | Self::TooManyViolations
+            | Self::TooManyLogins
+            | Self::BadReply
+            | Self::ReplyTooLong
+            | Self::UnaskedReply
+            | Self::TooManyLines
+            | Self::TooManyMessages => true,
             Self::UnknownCommand
             | Self::Argument
             | Self::ControlOctet
@@ -130,6 +158,11 @@ mod tests {
             Violation::PipelinedTls,
             Violation::TooManyViolations,
             Violation::TooManyLogins,
+            Violation::BadReply,
+            Violation::ReplyTooLong,
+            Violation::UnaskedReply,
+            Violation::TooManyLines,
+            Violation::TooManyMessages,
         ];
         let reply = |violation: Violation| {
             let mut out = BytesMut::new();
@@ -139,6 +172,6 @@ mod tests {
         assert_eq!(all.map(Violation::as_str).into_iter().collect::<BTreeSet<_>>().len(), all.len());
         assert_eq!(all.map(reply).into_iter().collect::<BTreeSet<_>>().len(), all.len());
         assert!(all.iter().all(|violation| !violation.reply().is_positive()));
-        assert_eq!(all.into_iter().filter(|violation| violation.is_fatal()).count(), 3);
+        assert_eq!(all.into_iter().filter(|violation| violation.is_fatal()).count(), 8);
     }
 }
