@@ -112,6 +112,33 @@ impl Accounts {
         self.judge(peer, &name, found).await
     }
 
+    /// Logs somebody in by a proof that the password itself is needed for, as APOP brings it: `fits` says whether a password
+    /// is the one that the proof was made with. It is asked about some password in any case, also where the user has
+    /// none, or none that is kept in the clear; only then its answer does not count.
+    ///
+    /// # Errors
+    /// As for [`login`](Self::login).
+    pub async fn prove(
+        &self,
+        peer: Option<IpAddr>,
+        name: &[u8],
+        fits: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Account, Why> {
+        let Ok(name) = LoginName::parse(name) else { return Err(Why::Malformed) };
+        self.admit(peer, &name)?;
+        let found = self.0.directory.credential_boxed(name.as_str()).await.map_err(|error| unavailable(&error))?;
+        let kept = found.as_ref().and_then(|credential| Some((&credential.account, credential.verifier.plain()?)));
+        let proved = match kept {
+            Some((account, password)) => fits(password.expose()).then(|| account.clone()),
+            None => {
+                // For the time that it takes.
+                std::hint::black_box(fits(NOBODYS_PASSWORD));
+                None
+            }
+        };
+        self.judge(peer, &name, proved).await
+    }
+
     /// Where passwords are verified.
     #[must_use]
     pub fn verification(&self) -> &Verification {
@@ -205,6 +232,9 @@ impl<D: Directory> Boxed for D {
         Directory::decoy(self)
     }
 }
+
+/// As long as passwords are.
+const NOBODYS_PASSWORD: &[u8] = b"k3vwm-2xq7c-nobody";
 
 fn unavailable(error: &DirectoryError) -> Why {
     tracing::warn!(error = error as &dyn std::error::Error, "a login could not be looked at");

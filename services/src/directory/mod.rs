@@ -30,7 +30,7 @@ mod accounts;
 mod attempts;
 mod name;
 mod password;
-mod recent;
+pub(crate) mod recent;
 mod users;
 mod users_text;
 mod verification;
@@ -49,7 +49,7 @@ pub use password::{MAX_PASSWORD, random_password};
 pub use users::{Change, UsersError, UsersFile, UsersOptions};
 pub use users_text::LineFault;
 pub use verification::{Verification, VerificationLimits};
-pub use verifier::{Cost, ScramVerifier, Verifier, VerifierFault, VerifierLimits};
+pub use verifier::{Cost, Plain, ScramVerifier, Verifier, VerifierFault, VerifierLimits};
 
 /// Says who exists and who may log in.
 ///

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// old one and what the old one held is gone. So an entry stays at least `keep` since its last use (unless so many
 /// others come) and at most twice that, and forgetting costs no scan and no clock per entry.
 #[derive(Debug)]
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     turned: Option<Instant>,
@@ -18,12 +18,12 @@ pub(super) struct Recent<K, V> {
 
 impl<K: Hash + Eq, V> Recent<K, V> {
     /// Holds at most `entries` (at least two) at a time.
-    pub(super) fn new(entries: usize, keep: Duration) -> Self {
+    pub(crate) fn new(entries: usize, keep: Duration) -> Self {
         let generation = (entries / 2).max(1);
         Self { young: HashMap::new(), old: HashMap::new(), turned: None, keep, generation }
     }
 
-    pub(super) fn find(&mut self, key: &K, now: Instant) -> Option<&mut V> {
+    pub(crate) fn find(&mut self, key: &K, now: Instant) -> Option<&mut V> {
         self.turn(now);
         if let Some((key, value)) = self.old.remove_entry(key) {
             self.insert(key, value, now);
@@ -31,7 +31,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         self.young.get_mut(key)
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V, now: Instant) {
+    pub(crate) fn insert(&mut self, key: K, value: V, now: Instant) {
         self.turn(now);
         if self.young.len() >= self.generation && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
@@ -41,7 +41,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         self.young.insert(key, value);
     }
 
-    pub(super) fn remove(&mut self, key: &K) {
+    pub(crate) fn remove(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
     }

@@ -25,6 +25,7 @@ use super::{Account, Credential, Decoy, Directory, DirectoryError, NameFault};
 /// bob@example.org:$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>
 /// carol@example.org:$2b$12$<salt and hash>
 /// dave@example.org:$6$<salt>$<hash>
+/// erin@example.org:{PLAIN}<the password itself, for APOP>
 /// ```
 ///
 /// What changes the file by hand changes nothing here until [`reload`](Self::reload). All methods that touch the file

@@ -12,10 +12,10 @@ use std::num::NonZeroU32;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::password::prepared;
+use super::password::{MAX_PASSWORD, prepared};
 
-/// What a users' file keeps of a password. SCRAM works with the first form only; a password sent in the clear can be
-/// held against each. `Debug` shows the cost and nothing else.
+/// What a users' file keeps of a password. SCRAM works with the first form only, APOP with the last; a password sent in
+/// the clear can be held against each. `Debug` shows the cost and nothing else.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Verifier {
     /// `{SCRAM-SHA-256}iterations,salt,stored key,server key`, the last three in base64 (RFC 5803's parts).
@@ -26,6 +26,8 @@ pub enum Verifier {
     Bcrypt(Crypt),
     /// `$6$…`.
     Sha512Crypt(Crypt),
+    /// `{PLAIN}…`: the password itself, behind the brace. For APOP, which nothing else can be held against.
+    Plain(Plain),
 }
 
 impl Verifier {
@@ -36,6 +38,9 @@ impl Verifier {
     pub fn parse(text: &str, limits: &VerifierLimits) -> Result<Self, VerifierFault> {
         if let Some(parts) = text.strip_prefix(ScramVerifier::SCHEME) {
             return ScramVerifier::parse(parts, limits).map(Self::Scram);
+        }
+        if let Some(password) = text.strip_prefix(Plain::SCHEME) {
+            return Plain::parse(password).map(Self::Plain);
         }
         let schemes = ["{ARGON2ID}", "{BLF-CRYPT}", "{SHA512-CRYPT}", "{CRYPT}"];
         let text = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
@@ -52,7 +57,8 @@ impl Verifier {
     }
 
     /// Holds a password against it: one derivation, of up to a second or so. It blocks; [`Verification`] is where it
-    /// runs. Only SCRAM's form prepares the password; crypt forms were made of the octets as they came.
+    /// runs. Crypt forms were made of the octets as they came; the other forms prepare
+    /// the password.
     ///
     /// [`Verification`]: super::Verification
     #[must_use]
@@ -63,6 +69,7 @@ impl Verifier {
             // What is longer than 72 octets is cut by whoever made the hash, so that it must be cut here.
             Self::Bcrypt(hash) => bcrypt::verify(password, &hash.text).unwrap_or(false),
             Self::Sha512Crypt(hash) => ShaCrypt::SHA512.verify_password(password, &*hash.text).is_ok(),
+            Self::Plain(plain) => plain.matches(password),
         }
     }
 
@@ -72,6 +79,7 @@ impl Verifier {
         match self {
             Self::Scram(scram) => Cost::Scram { iterations: scram.iterations.get() },
             Self::Argon2id(hash) | Self::Bcrypt(hash) | Self::Sha512Crypt(hash) => hash.cost,
+            Self::Plain(_) => Cost::Plain,
         }
     }
 
@@ -80,7 +88,16 @@ impl Verifier {
     pub fn scram(&self) -> Option<&ScramVerifier> {
         match self {
             Self::Scram(scram) => Some(scram),
-            Self::Argon2id(_) | Self::Bcrypt(_) | Self::Sha512Crypt(_) => None,
+            Self::Argon2id(_) | Self::Bcrypt(_) | Self::Sha512Crypt(_) | Self::Plain(_) => None,
+        }
+    }
+
+    /// The password itself, where it is kept.
+    #[must_use]
+    pub fn plain(&self) -> Option<&Plain> {
+        match self {
+            Self::Plain(plain) => Some(plain),
+            Self::Scram(_) | Self::Argon2id(_) | Self::Bcrypt(_) | Self::Sha512Crypt(_) => None,
         }
     }
 
@@ -93,6 +110,10 @@ impl Verifier {
                 tell(&scram.stored_key);
             }
             Self::Argon2id(hash) | Self::Bcrypt(hash) | Self::Sha512Crypt(hash) => tell(hash.text.as_bytes()),
+            Self::Plain(plain) => {
+                tell(Plain::SCHEME.as_bytes());
+                tell(plain.expose());
+            }
         }
     }
 }
@@ -143,6 +164,42 @@ pub enum Cost {
         /// Rounds.
         rounds: u32,
     },
+    /// A comparison.
+    Plain,
+}
+
+/// A password as it is, prepared (RFC 4013). `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plain(Zeroizing<Vec<u8>>);
+
+impl Plain {
+    const SCHEME: &str = "{PLAIN}";
+
+    /// The octets that a digest of the password is made of (RFC 6856 §2.2).
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn matches(&self, password: &[u8]) -> bool {
+        // By their digests, so that the time does not depend on where the two differ, nor on how long they are.
+        let [ours, theirs] = [&*self.0, &*prepared(password)].map(|password| digest::digest(&digest::SHA256, password));
+        constant_time::verify_slices_are_equal(ours.as_ref(), theirs.as_ref()).is_ok()
+    }
+
+    fn parse(password: &str) -> Result<Self, VerifierFault> {
+        let prepared = prepared(password.as_bytes());
+        if prepared.is_empty() || password.len() > MAX_PASSWORD || password.contains(char::is_control) {
+            return Err(VerifierFault::Damaged("PLAIN"));
+        }
+        Ok(Self(prepared))
+    }
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plain(..)")
+    }
 }
 
 /// What SCRAM-SHA-256 keeps of a password (RFC 5802 §3, RFC 7677): enough to know a proof, not enough to give one.
@@ -274,7 +331,7 @@ pub enum VerifierFault {
     /// No form that is known.
     #[error(
         "what stands behind the address is no password form known here \
-         ({{SCRAM-SHA-256}}…, $argon2id$…, $2b$… or $6$…)"
+         ({{SCRAM-SHA-256}}…, $argon2id$…, $2b$…, $6$… or {{PLAIN}}…)"
     )]
     Unknown,
     /// Something is missing or too much.

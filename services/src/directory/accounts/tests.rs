@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::directory::{MAX_PASSWORD, Verifier, VerifierLimits};
 
-/// alice by SCRAM, bob by bcrypt, carol with alice's password; everybody else is unknown.
+/// alice by SCRAM, bob by bcrypt, carol with alice's password, erin's as it is; everybody else is unknown.
 struct Three;
 
 impl Directory for Three {
@@ -25,6 +25,7 @@ impl Directory for Three {
                 let text = "$2b$05$abcdefghijklmnopqrstuuM4ZR4iuYVYvIqRjxwoCQP8zVJkuzFWS";
                 Verifier::parse(text, &VerifierLimits::default()).unwrap()
             }
+            "erin@example.org" => Verifier::parse("{PLAIN}wonderland", &VerifierLimits::default()).unwrap(),
             _ => return Ok(None),
         };
         Ok(Some(Credential { account: account(name), verifier: Arc::new(verifier) }))
@@ -97,6 +98,45 @@ async fn a_password_with_a_nul_is_never_right() {
     assert!(check(b"wonder").await.is_some());
     assert_eq!(check(b"wonder\0wonder").await, None);
     assert_eq!(check(&[b'x'; MAX_PASSWORD + 1]).await, None);
+}
+
+#[tokio::test]
+async fn a_proof_is_held_against_some_password_whoever_it_is() {
+    let accounts = three();
+    let prove = async |name: &str, password: &[u8]| {
+        let mut held_against = Vec::new();
+        let fits = |kept: &[u8]| {
+            held_against = kept.to_vec();
+            kept == password
+        };
+        let outcome = accounts.prove(None, name.as_bytes(), fits).await;
+        (outcome, held_against)
+    };
+    let (outcome, kept) = prove("Erin@example.org", b"wonderland").await;
+    assert_eq!((outcome, kept.as_slice()), (Ok(account("erin@example.org")), &b"wonderland"[..]));
+    assert_eq!(prove("erin@example.org", b"wonder").await.0, Err(Why::Denied));
+    for name in ["alice@example.org", "bob@example.org", "dave@example.org"] {
+        let (outcome, kept) = prove(name, b"wonderland").await;
+        assert!(outcome == Err(Why::Denied) && !kept.is_empty(), "{name}");
+        assert_eq!(prove(name, &kept).await.0, Err(Why::Denied), "not even by the password of nobody");
+    }
+    let (outcome, kept) = prove("erin@example.org\0x", b"wonderland").await;
+    assert_eq!((outcome, kept), (Err(Why::Malformed), Vec::new()));
+}
+
+#[tokio::test]
+async fn too_many_wrong_proofs_are_throttled_as_passwords_are() {
+    let accounts = Accounts::new(Three, {
+        let mut few = limits();
+        few.attempts.per_account = 2;
+        few
+    });
+    for _ in 0..2 {
+        assert_eq!(accounts.prove(None, b"erin@example.org", |_| false).await, Err(Why::Denied));
+    }
+    let looked_at = |_: &[u8]| panic!("it was looked at");
+    assert!(matches!(accounts.prove(None, b"erin@example.org", looked_at).await, Err(Why::Throttled { .. })));
+    assert!(matches!(login(&accounts, "erin@example.org", "wonderland").await, Err(Why::Throttled { .. })));
 }
 
 #[tokio::test]

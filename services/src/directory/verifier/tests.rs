@@ -98,6 +98,26 @@ fn scram_takes_a_password_in_any_unicode_spelling() {
 }
 
 #[test]
+fn a_plain_password_is_compared_prepared_and_not_shown() {
+    let verifier = parse("{PLAIN}won{der}:l\u{e5}nd").unwrap();
+    assert!(verifier.matches("won{der}:l\u{e5}nd".as_bytes()) && verifier.matches("won{der}:la\u{30a}nd".as_bytes()));
+    assert!(!verifier.matches(b"won{der}:land") && !verifier.matches(b""));
+    assert_eq!(verifier.plain().unwrap().expose(), "won{der}:l\u{e5}nd".as_bytes());
+    assert_eq!((verifier.cost(), verifier.scram()), (Cost::Plain, None));
+    assert!(!format!("{verifier:?}{:?}", verifier.plain()).contains("der"));
+    let long = "x".repeat(MAX_PASSWORD + 1);
+    for bad in ["", "a\0b", "a\tb", "\u{ad}", &long] {
+        assert_eq!(parse(&format!("{{PLAIN}}{bad}")), Err(VerifierFault::Damaged("PLAIN")), "{bad:?}");
+    }
+    for other in ["$2b$05$abcdefghijklmnopqrstuuD6hwObeuSFlrjTHuMneX.8zBR.A18Hu", "{PLAIN}other"] {
+        let mut told = [Vec::new(), Vec::new()];
+        verifier.identify(&mut |part| told[0].extend_from_slice(part));
+        parse(other).unwrap().identify(&mut |part| told[1].extend_from_slice(part));
+        assert_ne!(told[0], told[1], "{other}");
+    }
+}
+
+#[test]
 fn a_damaged_form_is_refused_when_it_is_read() {
     let scram = ScramVerifier::derive(b"wonderland", ROUNDS, b"salt").encode();
     let bcrypt = "$2b$05$abcdefghijklmnopqrstuuD6hwObeuSFlrjTHuMneX.8zBR.A18Hu";
@@ -111,9 +131,15 @@ fn a_damaged_form_is_refused_when_it_is_read() {
         assert!(matches!(parse(cut), Err(VerifierFault::Damaged(_))), "{cut}");
         assert!(matches!(parse(&format!("{whole}:1000")), Err(VerifierFault::Damaged(_))), "{whole}");
     }
-    for other in
-        ["wonderland", "", "{PLAIN}wonderland", "$1$salt$hash", "$2x$05$abc", "$argon2i$v=19$m=256,t=2,p=1$a$b"]
-    {
+    for other in [
+        "wonderland",
+        "",
+        "{plain}wonderland",
+        "{CLEARTEXT}wonderland",
+        "$1$salt$hash",
+        "$2x$05$abc",
+        "$argon2i$v=19$m=256,t=2,p=1$a$b",
+    ] {
         assert_eq!(parse(other), Err(VerifierFault::Unknown), "{other}");
     }
 }
