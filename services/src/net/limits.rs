@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Network;
+
 /// Bounds on one connection's output and end.
 #[derive(Clone, Debug)]
 pub struct Pacing {
@@ -27,6 +29,7 @@ impl Default for Pacing {
 pub struct ConnectionLimits {
     total: usize,
     per_address: usize,
+    unlimited: Vec<Network>,
     open: Mutex<Open>,
 }
 
@@ -47,12 +50,20 @@ impl ConnectionLimits {
     /// At most `total` connections at once, and `per_address` from one address (IPv6: from one /64, which is one customer).
     #[must_use]
     pub fn new(total: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { total, per_address, open: Mutex::default() })
+        Self::except(Vec::new(), total, per_address)
+    }
+
+    /// As [`new`](Self::new), but addresses in these networks are counted in all only: a proxy has one address and brings
+    /// everybody. Who comes through it, it has to limit itself.
+    #[must_use]
+    pub fn except(unlimited: Vec<Network>, total: usize, per_address: usize) -> Arc<Self> {
+        Arc::new(Self { total, per_address, unlimited, open: Mutex::default() })
     }
 
     /// Takes a place, if there is one.
     pub(super) fn enter(self: &Arc<Self>, peer: Option<IpAddr>) -> Option<Place> {
-        let address = peer.map(customer);
+        let counted = peer.filter(|peer| !self.unlimited.iter().any(|network| network.contains(*peer)));
+        let address = counted.map(customer);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= self.total {
             return None;
@@ -112,6 +123,19 @@ mod tests {
         drop(first);
         assert_eq!(limits.open(), 2);
         assert!(limits.enter(Some(a)).is_some());
+    }
+
+    #[test]
+    fn a_proxy_is_counted_in_all_only() {
+        let limits = ConnectionLimits::except(vec!["192.0.2.0/28".parse().unwrap()], 3, 1);
+        let (proxy, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.16".parse().unwrap());
+        let _held = [limits.enter(Some(proxy)).unwrap(), limits.enter(Some(proxy)).unwrap()];
+        let place = limits.enter(Some(other)).unwrap();
+        assert!(limits.enter(Some(proxy)).is_none(), "all places are taken");
+        drop(place);
+        let _other = limits.enter(Some(other)).unwrap();
+        drop(_held);
+        assert!(limits.enter(Some(other)).is_none() && limits.enter(Some(proxy)).is_some());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod drain;
 mod drive;
 mod limits;
 mod listen;
+mod network;
 mod stream;
 pub mod tls;
 
@@ -16,4 +17,5 @@ pub use drain::{Drain, DrainHandle};
 pub use drive::{Detached, Handler, Next, drive};
 pub use limits::{ConnectionLimits, Pacing};
 pub use listen::{BindError, Endpoint, Listener, Security, Service, serve};
+pub use network::{Network, NoNetwork};
 pub use stream::{BoxedStream, Stream};
