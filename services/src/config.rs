@@ -19,21 +19,26 @@
 mod file;
 mod listen;
 mod relay;
+mod retention;
 mod user;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pop3_proto::Expire;
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::directory::NameFault;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Network};
+use crate::pop3::UidlFormat;
 
 pub use listen::{Listen, NoAddress};
 pub use relay::{NoRelay, RelayHost};
+pub use retention::{NoRetention, Retention};
 pub use user::{GivenUser, NewUser};
 
 /// All settings of a server, with what nobody said filled in.
@@ -57,6 +62,12 @@ pub struct Config {
     pub relay: Option<RelayHost>,
     /// Whether passwords are taken without TLS.
     pub plaintext_auth: bool,
+    /// Peers that may say whom they speak for.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether clients are not told what the software is.
+    pub hide_software: bool,
+    /// What holds for POP3 only.
+    pub pop3: Pop3Settings,
     /// Octets of the largest message that is taken.
     pub message_size: u64,
     /// Connections at once, in all. Each costs a few kilobytes while it is idle, and a descriptor.
@@ -87,6 +98,19 @@ pub enum Certificate {
         /// The key of its first certificate.
         key: PathBuf,
     },
+}
+
+/// What holds for POP3 only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pop3Settings {
+    /// How unique-ids are spelt.
+    pub uidl: UidlFormat,
+    /// Seconds that a user must let pass from one login to the next.
+    pub login_delay: Option<NonZeroU32>,
+    /// How long messages are kept, to be told to clients.
+    pub expire: Retention,
+    /// Whether APOP is offered.
+    pub apop: bool,
 }
 
 /// One setting for each service and the way TLS begins in it.
@@ -134,6 +158,17 @@ pub struct Options {
     #[arg(long, value_name = "OCTETS", help_heading = "Mail")]
     pub message_size: Option<u64>,
 
+    /// Form of POP3's unique-ids, by which clients know what they have fetched: dovecot, courier or cyrus, as the server
+    /// had it that the mail comes from [default: dovecot]
+    #[arg(long, value_name = "FORM", help_heading = "Mail")]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub pop3_uidl: Option<UidlFormat>,
+
+    /// Days that mail is kept, or never: told to POP3 clients. Nothing is deleted by it [default: never]
+    #[arg(long, value_name = "DAYS", help_heading = "Mail")]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub pop3_expire: Option<Retention>,
+
     /// Mail from other servers [default: 127.0.0.1:2525]
     #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
     pub smtp: Option<Listen>,
@@ -175,6 +210,22 @@ pub struct Options {
     #[arg(hide_possible_values = true, help_heading = "Security")]
     pub plaintext_auth: Option<bool>,
 
+    /// Offers APOP on POP3, also without TLS, to users whose password the users' file holds as {PLAIN}PASSWORD
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(hide_possible_values = true, help_heading = "Security")]
+    pub pop3_apop: Option<bool>,
+
+    /// Proxy whose word on whom it speaks for is taken (POP3: XCLIENT, XOIP), and passwords without TLS; may be repeated.
+    /// The limit of connections from one address does not hold for it
+    #[arg(long, value_name = "IP|NETWORK", help_heading = "Security")]
+    #[serde(default, deserialize_with = "file::parsed_list")]
+    pub trusted_proxy: Vec<Network>,
+
+    /// Does not tell clients which software this is
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(hide_possible_values = true, help_heading = "Security")]
+    pub hide_software: Option<bool>,
+
     /// Certificate chain, PEM [default: DATA/cert.pem, self-signed]
     #[arg(long, value_name = "FILE", help_heading = "Security")]
     pub certificate: Option<PathBuf>,
@@ -194,6 +245,10 @@ pub struct Options {
     /// Connections at once from one address [default: 200]
     #[arg(long, value_name = "NUMBER", help_heading = "Running")]
     pub connections_per_address: Option<usize>,
+
+    /// Least time from one POP3 login of a user to the next; 0 is none [default: 0]
+    #[arg(long, value_name = "SECONDS", help_heading = "Running")]
+    pub pop3_login_delay: Option<u32>,
 
     /// Longest time that open sessions, then deliveries, may go on when the server stops [default: 30]
     #[arg(long, value_name = "SECONDS", help_heading = "Running")]
@@ -234,6 +289,8 @@ impl Options {
             user: below.user.into_iter().chain(self.user).collect(),
             users: self.users.or(below.users),
             relay: self.relay.or(below.relay),
+            pop3_uidl: self.pop3_uidl.or(below.pop3_uidl),
+            pop3_expire: self.pop3_expire.or(below.pop3_expire),
             message_size: self.message_size.or(below.message_size),
             smtp: self.smtp.or(below.smtp),
             submission: self.submission.or(below.submission),
@@ -245,11 +302,15 @@ impl Options {
             pop3s: self.pop3s.or(below.pop3s),
             http: self.http.or(below.http),
             plaintext_auth: self.plaintext_auth.or(below.plaintext_auth),
+            pop3_apop: self.pop3_apop.or(below.pop3_apop),
+            trusted_proxy: if self.trusted_proxy.is_empty() { below.trusted_proxy } else { self.trusted_proxy },
+            hide_software: self.hide_software.or(below.hide_software),
             certificate: self.certificate.or(below.certificate),
             key: self.key.or(below.key),
             host: self.host.or(below.host),
             connections: self.connections.or(below.connections),
             connections_per_address: self.connections_per_address.or(below.connections_per_address),
+            pop3_login_delay: self.pop3_login_delay.or(below.pop3_login_delay),
             drain: self.drain.or(below.drain),
             log: self.log.or(below.log),
         }
@@ -290,6 +351,14 @@ impl Options {
             listeners,
             relay: self.relay,
             plaintext_auth: self.plaintext_auth.unwrap_or(false),
+            trusted_proxies: self.trusted_proxy,
+            hide_software: self.hide_software.unwrap_or(false),
+            pop3: Pop3Settings {
+                uidl: self.pop3_uidl.unwrap_or_default(),
+                login_delay: self.pop3_login_delay.and_then(NonZeroU32::new),
+                expire: self.pop3_expire.unwrap_or(Retention(Expire::Never)),
+                apop: self.pop3_apop.unwrap_or(false),
+            },
             message_size: at_least_one(self.message_size, "message-size", 50 << 20)?,
             connections: at_least_one(self.connections, "connections", 12_000)?,
             connections_per_address: at_least_one(self.connections_per_address, "connections-per-address", 200)?,

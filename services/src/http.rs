@@ -188,6 +188,10 @@ pub const METRICS: &[Metric] = &[
     Metric::counter("posthaste_sessions_closed_total", "Sessions that ended, by service and why."),
     Metric::counter("posthaste_violations_total", "Faults of peers in the protocol, by service and violation."),
     Metric::counter("posthaste_logins_total", "Logins, by service and outcome."),
+    Metric::counter(
+        "posthaste_maildrops_refused_total",
+        "POP3 maildrops that were not opened to their owner, by why: in_use, login_delay, unavailable.",
+    ),
     Metric::counter("posthaste_messages_accepted_total", "Messages taken into custody, by service."),
     Metric::counter(
         "posthaste_deliveries_total",

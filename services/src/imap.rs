@@ -10,6 +10,7 @@
 //!
 //! let options = ImapOptions {
 //!     host: "mail.example.org".to_owned(),
+//!     software: Some("Posthaste".to_owned()),
 //!     start_tls: StartTls::Offered,
 //!     plaintext_login: PlaintextLogin::UnderTls,
 //! };
@@ -67,6 +68,8 @@ const ID_CHARACTERS_LOGGED: usize = 64;
 pub struct ImapOptions {
     /// The host's name, for the greeting.
     pub host: String,
+    /// What ID calls the software (RFC 2971); `None` does not tell.
+    pub software: Option<String>,
     /// Whether STARTTLS is offered.
     pub start_tls: StartTls,
     /// Whether passwords may cross the network as they are.
@@ -91,11 +94,11 @@ impl<S: Store> Imap<S> {
     /// Makes the service. One serves any number of listeners.
     #[must_use]
     pub fn new(store: Arc<S>, accounts: Accounts, options: ImapOptions) -> Self {
-        let ImapOptions { host, start_tls, plaintext_login } = options;
+        let ImapOptions { host, software, start_tls, plaintext_login } = options;
         let names = |channel| sasl::mechanisms(channel).iter().map(ToString::to_string).collect();
         let config = ServerConfig {
             greeting: format!("{host} IMAP server ready"),
-            id: vec![("name".to_owned(), "Posthaste".to_owned())],
+            id: software.map(|name| ("name".to_owned(), name)).into_iter().collect(),
             start_tls,
             plaintext_login,
             mechanisms: names(Channel::Private),

@@ -1,35 +1,48 @@
 //! POP3 over any mail store.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use mailstore::memory::MemoryStore;
+//! # use services::directory::Accounts;
+//! # fn serve(accounts: Accounts) {
+//! use pop3_proto::Stls;
+//! use services::pop3::{Pop3, Pop3Options};
+//!
+//! let options = Pop3Options { stls: Stls::Offered, ..Pop3Options::new("mail.example.org") };
+//! let pop3 = Pop3::new(Arc::new(MemoryStore::new()), accounts, options);
+//! // `services::net::serve` takes it, with as many listeners as you like.
+//! # }
+//! ```
+//!
+//! A session takes its user's maildrop for itself, so that numbers mean the same to the end; IMAP sessions and deliveries
+//! go on beside it. Messages stream from the store to the client. What is marked is removed at QUIT and at no other end.
+
+mod delay;
+mod maildrop;
+mod options;
+mod uidl;
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailstore::error::{LeaseError, ReadError};
-use mailstore::{Account as _, Expunge, Lease, LeaseKind, Mailbox, Reader as _, Recent, Store};
-use pop3_proto::{
-    Code, Ending, Event, Maildrop, Message, PlaintextLogin, Progress, Reply, Secret, ServerConfig, ServerSession, Stls,
-};
+use mailstore::error::ReadError;
+use mailstore::{Reader as _, Store};
+use pop3_proto::{Code, Event, Maildrop, Progress, Reply, Secret, ServerConfig, ServerSession, Timestamp};
+use tokio::time::Instant;
 
+use self::delay::LoginDelay;
+use self::maildrop::{Open, Refusal, unavailable};
+pub use self::options::{ApopLogin, Pop3Options};
+pub use self::uidl::{NoUidlFormat, UidlFormat};
 use crate::directory::{Account, Accounts, Why};
 use crate::engine::{Close, Link};
 use crate::login;
-use crate::net::{Connection, Fault, Handler, Next, Service};
+use crate::net::{Connection, Fault, Handler, Network, Next, Service};
 use crate::sasl::{self, Channel, SaslServer};
 
 /// The operator's word for this service.
 const NAME: &str = "pop3";
-
-/// What the service needs to know.
-#[derive(Clone, Debug)]
-pub struct Pop3Options {
-    /// The host's name, for the greeting.
-    pub host: String,
-    /// Whether STLS is offered.
-    pub stls: Stls,
-    /// Whether passwords may cross the network as they are.
-    pub plaintext_login: PlaintextLogin,
-}
 
 /// Serves maildrops from a store to those whom the directory lets in.
 #[derive(Debug)]
@@ -42,24 +55,23 @@ struct Shared<S> {
     store: Arc<S>,
     accounts: Accounts,
     config: Arc<ServerConfig>,
+    config_for_proxies: Arc<ServerConfig>,
+    trusted_proxies: Vec<Network>,
+    uidl: UidlFormat,
+    delay: Option<LoginDelay>,
+    apop: ApopLogin,
+    host: String,
 }
 
 impl<S: Store> Pop3<S> {
     /// Makes the service. One serves any number of listeners.
     #[must_use]
     pub fn new(store: Arc<S>, accounts: Accounts, options: Pop3Options) -> Self {
-        let Pop3Options { host, stls, plaintext_login } = options;
-        let names = |channel| sasl::mechanisms(channel).iter().map(ToString::to_string).collect();
-        let config = ServerConfig {
-            greeting: format!("{host} POP3 server ready"),
-            implementation: Some("Posthaste".to_owned()),
-            stls,
-            plaintext_login,
-            mechanisms: names(Channel::Private),
-            mechanisms_before_tls: names(Channel::Open),
-            ..ServerConfig::default()
-        };
-        Self { shared: Arc::new(Shared { store, accounts, config: Arc::new(config) }) }
+        let (config, config_for_proxies) = (Arc::new(options.engine()), Arc::new(options.engine_for_proxies()));
+        let Pop3Options { host, apop, uidl, login_delay, trusted_proxies, .. } = options;
+        let delay = login_delay.map(LoginDelay::new);
+        let shared = Shared { store, accounts, config, config_for_proxies, trusted_proxies, uidl, delay, apop, host };
+        Self { shared: Arc::new(shared) }
     }
 }
 
@@ -72,16 +84,20 @@ impl<S: Store> Service for Pop3<S> {
     }
 
     fn connect(&self, link: Link) -> (ServerSession, Session<S>) {
+        let shared = Arc::clone(&self.shared);
         let peer = link.peer.map(|peer| peer.ip());
-        let sasl = SaslServer::new(self.shared.accounts.clone(), peer);
-        let engine = ServerSession::new(Arc::clone(&self.shared.config), link.into(), Duration::ZERO);
-        (engine, Session { shared: Arc::clone(&self.shared), peer, sasl, open: None })
+        let trusted = peer.is_some_and(|peer| shared.trusted_proxies.iter().any(|network| network.contains(peer)));
+        let config = if trusted { &shared.config_for_proxies } else { &shared.config };
+        let engine = ServerSession::new(Arc::clone(config), link.into(), Duration::ZERO);
+        let sasl = SaslServer::new(shared.accounts.clone(), peer);
+        (engine, Session { shared, peer, sasl, open: None })
     }
 }
 
 /// One client's session.
 pub struct Session<S: Store> {
     shared: Arc<Shared<S>>,
+    /// The client's address, also where a proxy brought it.
     peer: Option<IpAddr>,
     sasl: SaslServer,
     open: Option<Open<MailboxOf<S>>>,
@@ -90,20 +106,24 @@ pub struct Session<S: Store> {
 type MailboxOf<S> = <<S as Store>::Account as mailstore::Account>::Mailbox;
 type Conn = Connection<ServerSession>;
 
-/// The maildrop of a user who is in, and the lease that keeps others out (RFC 1939 §4).
-struct Open<M> {
-    mailbox: M,
-    lease: Lease,
-    /// UID and size of each message, in the order of their numbers.
-    messages: Vec<(u32, u64)>,
-}
-
 impl<S: Store> Handler<ServerSession> for Session<S> {
     async fn event(&mut self, conn: &mut Conn, event: Event) -> Result<Next, Fault> {
         match event {
-            Event::Connected => conn.speak(|engine, now, out| engine.accept(now, out))?,
+            Event::Connected => match self.timestamp() {
+                Some(timestamp) => conn.speak(|engine, now, out| engine.greet(timestamp, now, out))?,
+                None => conn.speak(|engine, now, out| engine.accept(now, out))?,
+            },
+            Event::Proxied(client) => {
+                self.peer = Some(client.address);
+                self.sasl = SaslServer::new(self.shared.accounts.clone(), self.peer);
+            }
             Event::Login { user, password } => {
                 let outcome = self.shared.accounts.login(self.peer, user.as_bytes(), password.expose()).await;
+                self.login(conn, outcome).await?;
+            }
+            Event::Apop { user, proof } => {
+                let fits = |password: &[u8]| proof.matches(password);
+                let outcome = self.shared.accounts.prove(self.peer, user.as_bytes(), fits).await;
                 self.login(conn, outcome).await?;
             }
             Event::Auth { mechanism, initial } => {
@@ -116,9 +136,6 @@ impl<S: Store> Handler<ServerSession> for Session<S> {
                 let progress = self.sasl.respond(response.expose()).await;
                 self.sasl_progress(conn, progress).await?;
             }
-            // Not offered: the greeting has no timestamp.
-            Event::Apop { .. } => conn.speak(|engine, now, out| engine.decline(now, out)),
-            Event::Proxied(client) => self.peer = Some(client.address),
             Event::SaslCancelled => self.sasl.cancel(),
             Event::List => {
                 while conn.speak(|engine, now, out| engine.list_more(now, out))? == Progress::More {
@@ -141,6 +158,14 @@ impl<S: Store> Handler<ServerSession> for Session<S> {
 }
 
 impl<S: Store> Session<S> {
+    /// What APOP's digest is made of, if it is offered (RFC 1939 §7).
+    fn timestamp(&self) -> Option<Timestamp> {
+        match self.shared.apop {
+            ApopLogin::Offered => timestamp(&self.shared.host),
+            ApopLogin::Off => None,
+        }
+    }
+
     async fn sasl_progress(&mut self, conn: &mut Conn, progress: sasl::Progress) -> Result<(), Fault> {
         match progress {
             sasl::Progress::Challenge(challenge) => {
@@ -156,8 +181,11 @@ impl<S: Store> Session<S> {
     async fn login(&mut self, conn: &mut Conn, outcome: Result<Account, Why>) -> Result<(), Fault> {
         login::told(NAME, self.peer, outcome.as_ref().map_err(|why| *why));
         let opened = match outcome {
-            Ok(account) => self.open(&account).await,
-            Err(why) => Err(refusal(why)),
+            Ok(account) => self.open(&account).await.map_err(|refusal| {
+                metrics::counter!("posthaste_maildrops_refused_total", "why" => refusal.as_str()).increment(1);
+                refusal.reply()
+            }),
+            Err(why) => Err(refused(why)),
         };
         match opened {
             Ok(maildrop) => conn.speak(|engine, now, out| engine.open(maildrop, now, out))?,
@@ -166,44 +194,34 @@ impl<S: Store> Session<S> {
         Ok(())
     }
 
-    async fn open(&mut self, account: &Account) -> Result<Arc<Maildrop>, Reply> {
-        let store_account = self.shared.store.open(account.address()).await.map_err(|error| unavailable(&error))?;
-        let lease = store_account.lease(LeaseKind::Maildrop).await.map_err(|error| match error {
-            LeaseError::Taken => Reply::err("another session has the maildrop").with_code(Code::InUse),
-            LeaseError::Trouble(error) => unavailable(&error),
-        })?;
-        let mailbox = store_account.open("INBOX").await.map_err(|error| unavailable(&error))?;
-        let snapshot = mailbox.snapshot(Recent::Peek).await.map_err(|error| unavailable(&error))?;
-        let messages = snapshot.messages.iter().map(|message| (message.uid, message.size)).collect();
-        let listed = snapshot
-            .messages
-            .iter()
-            .map(|message| Message {
-                size: message.size,
-                ending: Ending::Crlf,
-                uidl: message.uidl(snapshot.uidvalidity).into(),
-            })
-            .collect();
-        let maildrop = Maildrop::new(listed).map_err(|error| unavailable(&error))?;
-        self.open = Some(Open { mailbox, lease, messages });
-        Ok(Arc::new(maildrop))
+    async fn open(&mut self, user: &Account) -> Result<Arc<Maildrop>, Refusal> {
+        let account = self.shared.store.open(user.address()).await.map_err(|error| unavailable(&error))?;
+        // From here on a user's logins come one after another.
+        let lease = maildrop::lease(&account).await?;
+        let now = Instant::now().into_std();
+        if self.shared.delay.as_ref().is_some_and(|delay| delay.is_too_soon(user, now)) {
+            lease.release().await;
+            return Err(Refusal::TooSoon);
+        }
+        let open = Open::new(&account, lease, self.shared.uidl).await?;
+        if let Some(delay) = &self.shared.delay {
+            delay.note(user, now);
+        }
+        Ok(self.open.insert(open).maildrop())
     }
 
     /// Sends a message, or as much of it as the engine wants.
     async fn send(&mut self, conn: &mut Conn, number: u32) -> Result<(), Fault> {
-        let Some((open, uid, size)) = self.open.as_ref().and_then(|open| {
-            let (uid, size) = open.messages.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
-            Some((open, *uid, *size))
-        }) else {
-            conn.speak(|engine, now, out| engine.decline(now, out));
-            return Ok(());
+        let read = match &self.open {
+            Some(open) => open.read(number).await,
+            None => Err(ReadError::Gone),
         };
-        let mut reader = match open.mailbox.read(uid, 0..size).await {
+        let mut reader = match read {
             Ok(reader) => reader,
             Err(error) => {
                 let reply = match error {
                     ReadError::Gone => Reply::err("the message is gone"),
-                    ReadError::Trouble(error) => unavailable(&error),
+                    ReadError::Trouble(error) => unavailable(&error).reply(),
                 };
                 conn.speak(|engine, now, out| engine.reply(&reply, now, out))?;
                 return Ok(());
@@ -222,12 +240,8 @@ impl<S: Store> Session<S> {
     /// RFC 1939 §6: removes what was marked, and lets the maildrop go before the client hears of it.
     async fn update(&mut self, conn: &mut Conn, deleted: &[u32]) -> Result<(), Fault> {
         let removed = match &self.open {
-            Some(open) if !deleted.is_empty() => {
-                let uids =
-                    deleted.iter().filter_map(|number| open.messages.get(*number as usize - 1)).map(|(uid, _)| *uid);
-                open.mailbox.expunge(Expunge::These(&ranges(uids))).await.map(|_| ())
-            }
-            Some(_) | None => Ok(()),
+            Some(open) => open.remove(deleted).await,
+            None => Ok(()),
         };
         self.release().await;
         match removed {
@@ -242,26 +256,25 @@ impl<S: Store> Session<S> {
     }
 
     async fn release(&mut self) {
-        if let Some(Open { lease, .. }) = self.open.take() {
-            lease.release().await;
+        if let Some(open) = self.open.take() {
+            open.close().await;
         }
     }
 }
 
-/// Joins ascending UIDs into ranges.
-fn ranges(uids: impl Iterator<Item = u32>) -> Vec<RangeInclusive<u32>> {
-    let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
-    for uid in uids {
-        match ranges.last_mut() {
-            Some(last) if last.end().checked_add(1) == Some(uid) => *last = *last.start()..=uid,
-            Some(_) | None => ranges.push(uid..=uid),
-        }
-    }
-    ranges
+/// A timestamp that never was before and that nobody can guess. `None`, so that APOP is not offered, where the system gives
+/// no randomness.
+fn timestamp(host: &str) -> Option<Timestamp> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).ok()?;
+    let unique: String = random.iter().map(|octet| format!("{octet:02x}")).collect();
+    // Not every host's name can stand in a message-id.
+    let named = |host: &str| Timestamp::parse(&format!("<{unique}@{host}>")).ok();
+    named(host).or_else(|| named("localhost"))
 }
 
 /// RFC 3206 §4: [AUTH] only where other credentials could help.
-fn refusal(why: Why) -> Reply {
+fn refused(why: Why) -> Reply {
     match why {
         Why::Denied => Reply::err("invalid user name or password").with_code(Code::Auth),
         Why::NotAuthorized => Reply::err("not authorized to act for that user").with_code(Code::Auth),
@@ -273,17 +286,17 @@ fn refusal(why: Why) -> Reply {
     }
 }
 
-fn unavailable(error: &dyn std::error::Error) -> Reply {
-    tracing::error!(service = NAME, %error, "maildrop unavailable");
-    Reply::err("the maildrop is not available now, try again later").with_code(Code::SysTemp)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_joined() {
-        assert_eq!(ranges([1, 2, 3, 7, u32::MAX].into_iter()), [1..=3, 7..=7, u32::MAX..=u32::MAX]);
+    fn timestamps_are_never_the_same_and_fit_any_host() {
+        let [one, other] = [timestamp("mail.example.org").unwrap(), timestamp("mail.example.org").unwrap()];
+        assert_ne!(one, other);
+        assert!(one.as_str().ends_with("@mail.example.org>") && one.as_str().len() > 40);
+        for host in ["m\u{fc}nchen.example", "", &"a.".repeat(126)] {
+            assert!(timestamp(host).unwrap().as_str().ends_with("@localhost>"), "{host}");
+        }
     }
 }

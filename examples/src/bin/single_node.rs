@@ -11,13 +11,13 @@ use examples::{DataFolder, Doors, Failure, Signals, Tls, Welcome, arguments, des
 use mailqueue::files::RealFiles;
 use mailqueue::{LogConfig, LogSpool, Queue, QueueConfig};
 use mailstore::maildir::{MaildirConfig, MaildirStore};
-use services::config::{Certificate, Config, Options};
+use services::config::{Certificate, Config, Options, Pop3Settings, Retention};
 use services::directory::{Accounts, LoginLimits, UsersFile, UsersOptions, random_password};
 use services::http::{self, Health, Numbers, Stage};
 use services::imap::{Imap, ImapOptions};
 use services::net::{ConnectionLimits, Drain, DrainHandle, Endpoint, tls};
 use services::outbound::{Outbound, TokioClock, measure};
-use services::pop3::{Pop3, Pop3Options};
+use services::pop3::{ApopLogin, Pop3, Pop3Options};
 use services::routes::Routing;
 use services::smtp::{Lmtp, Mx, SmtpOptions, Submission};
 use tokio::task::JoinHandle;
@@ -88,7 +88,8 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
 
     // Every address is taken before anything is made that is told only once.
     let (sessions, drain) = Drain::new();
-    let limits = ConnectionLimits::new(config.connections, config.connections_per_address);
+    let proxies = config.trusted_proxies.clone();
+    let limits = ConnectionLimits::except(proxies, config.connections, config.connections_per_address);
     let mut doors = Doors::new(certificate(config, &host, &domains)?, limits, drain);
     let smtp = doors.open("smtp", &config.listeners.smtp, Tls::WhenAsked)?;
     let submission = doors.open("submission", &config.listeners.submission, Tls::WhenAsked)?;
@@ -255,13 +256,28 @@ fn smtp_options(config: &Config, host: &str) -> SmtpOptions {
 fn imap_options(config: &Config, host: &str) -> ImapOptions {
     use imap_proto::{PlaintextLogin, StartTls};
     let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
-    ImapOptions { host: host.to_owned(), start_tls: StartTls::Offered, plaintext_login }
+    ImapOptions { host: host.to_owned(), software: software(config), start_tls: StartTls::Offered, plaintext_login }
 }
 
 fn pop3_options(config: &Config, host: &str) -> Pop3Options {
     use pop3_proto::{PlaintextLogin, Stls};
     let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
-    Pop3Options { host: host.to_owned(), stls: Stls::Offered, plaintext_login }
+    let Pop3Settings { uidl, login_delay, expire: Retention(expire), apop } = config.pop3;
+    Pop3Options {
+        host: host.to_owned(),
+        software: software(config),
+        stls: Stls::Offered,
+        plaintext_login,
+        apop: if apop { ApopLogin::Offered } else { ApopLogin::Off },
+        uidl,
+        login_delay,
+        expire,
+        trusted_proxies: config.trusted_proxies.clone(),
+    }
+}
+
+fn software(config: &Config) -> Option<String> {
+    (!config.hide_software).then(|| "Posthaste".to_owned())
 }
 
 fn welcome(

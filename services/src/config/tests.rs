@@ -19,12 +19,14 @@ fn line<const N: usize>(settings: [(&str, &str); N]) -> Result<Options, clap::Er
 }
 
 /// Every option with two values that it takes.
-const ALL: [(&str, &str, &str); 23] = [
+const ALL: [(&str, &str, &str); 29] = [
     ("data", "/srv/mail", "/srv/other"),
     ("domain", "example.net", "example.com"),
     ("user", "alice@example.net:secret", "bob@example.net:other"),
     ("users", "/etc/users", "/etc/others"),
     ("relay", "smtp.example.com:25", "127.0.0.1:26"),
+    ("pop3-uidl", "courier", "cyrus"),
+    ("pop3-expire", "30", "never"),
     ("smtp", ":25", "off"),
     ("submission", "off", ":587"),
     ("submissions", "127.0.0.1:465", "off"),
@@ -35,12 +37,16 @@ const ALL: [(&str, &str, &str); 23] = [
     ("pop3s", "127.0.0.1:995", "off"),
     ("http", "127.0.0.1:80", "off"),
     ("plaintext-auth", "true", "false"),
+    ("pop3-apop", "true", "false"),
+    ("trusted-proxy", "192.0.2.0/24", "::1"),
+    ("hide-software", "true", "false"),
     ("certificate", "/etc/cert.pem", "/etc/c"),
     ("key", "/etc/key.pem", "/etc/k"),
     ("host", "mail.example.net", "mx.example.net"),
     ("message-size", "1000000", "2000000"),
     ("connections", "100", "200"),
     ("connections-per-address", "10", "20"),
+    ("pop3-login-delay", "60", "0"),
     ("drain", "5", "6"),
     ("log", "debug", "warn"),
 ];
@@ -132,6 +138,9 @@ fn the_help_tells_the_defaults() {
     told("message-size", &config.message_size.to_string());
     told("connections", &config.connections.to_string());
     told("connections-per-address", &config.connections_per_address.to_string());
+    told("pop3-uidl", &format!("{:?}", config.pop3.uidl).to_lowercase());
+    told("pop3-expire", &config.pop3.expire.to_string());
+    told("pop3-login-delay", &config.pop3.login_delay.map_or(0, NonZeroU32::get).to_string());
     told("drain", &config.drain.as_secs().to_string());
     told("log", &config.log);
 }
@@ -187,6 +196,11 @@ fn what_cannot_be_meant_is_refused_with_a_remedy() {
         ("key = \"c\"", "give both"),
         ("http = \"/run/http\"", "IP:PORT"),
         ("message-size = 0", "at least 1"),
+        ("pop3-uidl = \"courrier\"", "dovecot, courier or cyrus"),
+        ("pop3-expire = -1", "never"),
+        ("pop3-expire = \"soon\"", "never"),
+        ("trusted-proxy = \"10.0.0.1/8\"", "192.0.2.0/24"),
+        ("trusted-proxy = [\"::1\", \"proxy\"]", "192.0.2.0/24"),
         ("connections = 0", "at least 1"),
         ("connections-per-address = 0", "at least 1"),
     ] {

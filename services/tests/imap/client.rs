@@ -40,6 +40,7 @@ impl<S: Store> Server<S> {
         users.set_password(USER, b"secret").unwrap();
         let options = ImapOptions {
             host: "mail.example.org".into(),
+            software: Some("Posthaste".into()),
             start_tls: StartTls::Off,
             plaintext_login: PlaintextLogin::Always,
         };
