@@ -370,6 +370,16 @@ impl ClientSession {
         self.transport == Transport::Tls
     }
 
+    /// Whether the server has something to say to what was sent.
+    pub(crate) fn owes_reply(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether nothing more is said.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_))
+    }
+
     /// Says goodbye, and does not wait for the answer.
     fn leave(&mut self, why: ShutDown, out: &mut BytesMut) {
         Command::Quit.write(out);

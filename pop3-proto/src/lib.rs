@@ -7,6 +7,7 @@ mod body;
 mod client;
 mod config;
 mod event;
+mod fetch;
 mod frame;
 mod grammar;
 mod limits;
@@ -20,6 +21,7 @@ mod violation;
 pub use client::{ClientEvent, ClientSession, SendError, Ticket};
 pub use config::{ClientConfig, LineEnds, PlaintextLogin, ServerConfig, Stls, Utf8, Xclient};
 pub use event::Event;
+pub use fetch::{Choice, Fetch, FetchEvent, Login, Offer, Policy, Report, TlsPolicy, Trouble, Utf8Policy};
 pub use grammar::{
     Announced, Apop, Capabilities, Code, Command, Digest, Expected, Expire, Language, Mechanism, Name, ParseError,
     Password, Proxied, Reply, ScanListing, Timestamp, UniqueId,
