@@ -1,4 +1,4 @@
-//! The manual: how the engine is run, what it decides by itself, and what it leaves to you.
+//! The manual: how the engines are run, what they decide by themselves, and what they leave to you.
 //!
 //! # 1. The run loop
 //!
@@ -129,7 +129,28 @@
 //! [`abort`](crate::ServerSession::abort) is for a message whose rest cannot be read: the connection closes without the terminator,
 //! which the client cannot take for a whole message. Never pad one.
 //!
-//! # 9. Details for protocol nerds
+//! # 9. The client's side
+//!
+//! A [`ClientSession`](crate::ClientSession) turns the tables: the application says commands by
+//! [`send`](crate::ClientSession::send), and the server's answers are events, each with the [`Ticket`](crate::Ticket) of the command
+//! that it answers. What the server did not offer cannot be sent, nor what must wait for an earlier answer. The run loop, time and
+//! stopping are as above; questions are few, since a server asks for nothing but the next line of a SASL exchange.
+//!
+//! [`Fetch`](crate::Fetch) does a whole visit with it, and is what most programs want. It asks what to get, and after each message
+//! whether the server may delete it. Its promise is about loss: DELE is said only for what the application has confirmed, and QUIT,
+//! which alone deletes, only when all was said. A connection that breaks loses nothing, but may bring a message again; the
+//! type's own text says which. An application that must have each message once remembers unique-ids, durably and together with
+//! the message.
+//!
+//! What [`Policy`](crate::Policy) says holds before a password is sent. By default that needs TLS: a server that does not offer it,
+//! or that an attacker has made seem so, gets no password.
+//!
+//! Servers are taken as they are where that is safe: replies in any case, words behind sizes, unique-ids over 70 octets, lines of a
+//! list that mean nothing, sizes that are not true, CAPA or UIDL refused, a connection that is closed instead of an answer to
+//! QUIT. What is not safe ends the session: octets behind the reply to STLS, replies to nothing, lines without end, and lone CRs or
+//! LFs in replies. For servers that end lines with a bare LF there is [`LineEnds::CrlfOrLf`](crate::LineEnds::CrlfOrLf).
+//!
+//! # 10. Details for protocol nerds
 //!
 //! - Only CRLF ends a line. A bare CR, a bare LF, NUL or any other control octet in a command is refused, so that
 //!   `USER bob<NUL>x` cannot log in as `bob`. Numbers are digits: no sign, no second space, nothing behind them.
@@ -149,8 +170,15 @@
 //! - A timestamp that is no message-id in printable ASCII is not digested: a false server could learn passwords from digests of
 //!   octets of its choice (CVE-2007-1558).
 //! - Reply texts never hold what a peer sent.
+//! - A client takes away any dot behind CRLF, and behind a bare LF the first of two only. Some servers double it there, as ours does,
+//!   and some do not; this is right for both unless a line behind a bare LF begins with two dots of its own.
+//! - USER and PASS are sent together where the server speaks PIPELINING. Both replies must be positive.
+//! - A server that has no CAPA is taken for one of old: USER and PASS are tried.
+//! - Where UTF8 is offered [`Fetch`](crate::Fetch) asks for it, so that no message is held back or rewritten.
+//! - A deadline of the client's counts from the command to the first line of its answer, and then for each 64 KiB. So neither a server
+//!   that says nothing nor one that says an octet a minute stays for ever, and a large message has the time it needs.
 //!
-//! # 10. What is left out, and what to use instead
+//! # 11. What is left out, and what to use instead
 //!
 //! LAST, RPOP and XTND are gone since RFC 1939. There is no ANONYMOUS and no KERBEROS; SASL mechanisms are a crate's own business
 //! (`rsasl` for one). Message text is octets; MIME is for `mail-parser`, downgrading of internationalized messages (RFC 6857) for
