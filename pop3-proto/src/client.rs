@@ -265,7 +265,8 @@ impl ClientSession {
                 Ok(Heard::Untold) => {}
                 Ok(Heard::Nothing) => match self.last {
                     Last::No | Last::ShutDown(_) => return Step::NeedInput,
-                    Last::Eof | Last::Both(_) => self.starve(),
+                    Last::Eof => self.starve(),
+                    Last::Both(why) => self.phase = Phase::Closed(Close::ShutDown(why)),
                 },
                 Err(violation) => self.fail(violation),
             }
@@ -393,11 +394,7 @@ impl ClientSession {
 
     /// The server will say no more, and something is missing.
     fn starve(&mut self) {
-        let kind = self.pending.front().map(|pending| pending.kind);
-        self.phase = Phase::Closed(match (self.last, kind) {
-            (Last::ShutDown(why) | Last::Both(why), _) => Close::ShutDown(why),
-            (Last::No | Last::Eof, Some(Kind::Quit)) => Close::Quit,
-            (Last::No | Last::Eof, _) => Close::Eof,
-        });
+        let quitting = matches!(self.pending.front(), Some(Pending { kind: Kind::Quit, .. }));
+        self.phase = Phase::Closed(if quitting { Close::Quit } else { Close::Eof });
     }
 }

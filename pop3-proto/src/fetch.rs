@@ -79,12 +79,16 @@ pub struct Fetch {
     phase: Phase,
     /// From the greeting, for APOP.
     timestamp: Option<Timestamp>,
+    /// What answers the server's first challenge.
+    unsaid: Option<Secret>,
     /// The list, until the application has chosen from it.
     offers: BTreeMap<u32, Offer>,
     /// What is to be said about messages.
     todo: VecDeque<Errand>,
-    /// What was said, and is not answered.
+    /// What was said, and is not answered to its end.
     said: VecDeque<Errand>,
+    /// Octets of the message that comes in.
+    octets: u64,
     /// No more messages are begun, and then we leave.
     leaving: Option<ShutDown>,
     report: Report,
@@ -248,9 +252,11 @@ impl Fetch {
             policy,
             phase: Phase::Greeting,
             timestamp: None,
+            unsaid: None,
             offers: BTreeMap::new(),
             todo: VecDeque::new(),
             said: VecDeque::new(),
+            octets: 0,
             leaving: None,
             report: Report::default(),
         }
@@ -318,10 +324,7 @@ impl Fetch {
     /// ([`ShutDown::Fault`]) leaves at once and without QUIT, so that nothing is deleted.
     pub fn shut_down(&mut self, why: ShutDown, now: Duration, out: &mut BytesMut) {
         match (&self.phase, why) {
-            (
-                Phase::Choosing | Phase::Messages | Phase::Message { .. } | Phase::Received(_),
-                ShutDown::Stopping | ShutDown::Overloaded,
-            ) => {
+            (Phase::Choosing | Phase::Messages | Phase::Received(_), ShutDown::Stopping | ShutDown::Overloaded) => {
                 self.todo.clear();
                 self.leaving = Some(why);
             }

@@ -9,7 +9,7 @@ use crate::{LineEnds, Violation};
 ///
 /// RFC 1939 §3: a line ends with CRLF. This is the only place that says so; a lone CR or LF is an octet of the line.
 fn line_end(octets: &[u8], scanned: usize) -> Option<usize> {
-    memmem::find(octets.get(scanned..)?, b"\r\n").map(|at| scanned.saturating_add(at))
+    memmem::find(octets.get(scanned..).unwrap_or_default(), b"\r\n").map(|at| scanned.saturating_add(at))
 }
 
 /// What stands at the front of the input.

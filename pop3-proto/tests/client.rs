@@ -469,6 +469,12 @@ fn no_octet_of_a_reply_moves_its_deadline() {
 }
 
 #[test]
+fn what_is_waited_for_has_a_name() {
+    let all = [Waiting::Login, Waiting::Command, Waiting::Tls, Waiting::Greeting, Waiting::Reply, Waiting::Body];
+    assert_eq!(all.map(Waiting::as_str), ["login", "command", "tls", "greeting", "reply", "body"]);
+}
+
+#[test]
 fn a_message_that_drips_in_does_not_come_for_ever() {
     let limits = ClientLimits { progress: 10, ..ClientLimits::default() };
     let timeouts = ClientTimeouts { body: 100 * SECOND, ..ClientTimeouts::default() };

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use pop3_proto::{
     Choice, ClientConfig, ClientLimits, Close, Fetch, FetchEvent, Layer, Link, Login, Mechanism, Misuse, Offer, Policy,
-    Report, Secret, ShutDown, Step, Switched, TlsInfo, TlsPolicy, Trouble, Utf8Policy, Violation, Waiting,
+    Reply, Report, Secret, ShutDown, Step, Switched, TlsInfo, TlsPolicy, Trouble, Utf8Policy, Violation, Waiting,
 };
 
 const CLEAR: Policy = Policy { tls: TlsPolicy::Never, utf8: Utf8Policy::WhereOffered };
@@ -589,6 +589,35 @@ fn nothing_is_deleted_for_an_application_that_failed() {
 }
 
 #[test]
+fn a_visit_broken_off_between_two_steps_says_no_more() {
+    let aborted = Trouble::Lost(Close::Aborted);
+    let mut visit = Visit::new(password(), Policy::default());
+    visit.hear("+OK");
+    visit.hear("+OK\r\nSTLS\r\n.\r\n+OK");
+    visit.fetch.switched(Switched::Tls(TlsInfo::default()), visit.now);
+    visit.fetch.abort();
+    assert_eq!((visit.trouble(), visit.said().as_str()), (aborted.clone(), ""));
+    for choice in [Choice::Leave, Choice::Get] {
+        let mut visit = Visit::of_three("");
+        visit.fetch.choose(|_| choice, visit.now, &mut visit.out).unwrap();
+        visit.out.clear();
+        visit.fetch.abort();
+        assert_eq!((visit.trouble(), visit.said().as_str()), (aborted.clone(), ""));
+    }
+}
+
+#[test]
+fn a_trouble_tells_what_the_server_said() {
+    let reply = || Reply::err("no");
+    for trouble in [Trouble::Greeting, Trouble::Login, Trouble::List, Trouble::Update] {
+        assert_eq!(trouble(reply()).reply(), Some(&reply()));
+    }
+    for trouble in [Trouble::Tls, Trouble::Lacking, Trouble::Lost(Close::Eof)] {
+        assert_eq!(trouble.reply(), None);
+    }
+}
+
+#[test]
 fn verbs_out_of_turn_have_no_effect() {
     let check = |visit: &mut Visit, choose: bool, receive: bool| {
         let Visit { fetch, now, out, .. } = visit;
@@ -653,4 +682,8 @@ fn what_is_held_is_counted() {
     let mut visit = Visit::new(password(), CLEAR);
     visit.hear(&format!("-ERR {}", "y".repeat(1000)));
     assert!(visit.fetch.memory() >= 1000);
+    // Deletions are held as numbers.
+    let mut visit = Visit::of_three("");
+    visit.choose(&[Choice::Delete; 3]);
+    assert!(visit.fetch.memory() < 1000);
 }

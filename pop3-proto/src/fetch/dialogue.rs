@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{Fetch, FetchEvent, Login, Offer, TlsPolicy, Trouble, Utf8Policy};
 use crate::{ClientEvent, Command, Password, Reply, ScanListing, Secret, SendError, Violation};
@@ -23,16 +23,14 @@ pub(super) enum Phase {
     Utf8,
     /// USER was said, and this is for PASS.
     User(Secret),
-    /// All that logs in was said, but for what waits for the first challenge.
-    Login(Option<Secret>),
+    /// PASS, APOP or AUTH was said.
+    Login,
     /// So many of [`LISTINGS`] were said, and so many answered.
     Listing { said: usize, answered: usize },
     /// The application chooses.
     Choosing,
-    /// Errands are run.
+    /// Errands are run, messages come in.
     Messages,
-    /// A message comes in.
-    Message { offer: Offer, octets: u64 },
     /// The application has a message of that number, and decides.
     Received(u32),
     /// QUIT is to be said.
@@ -86,7 +84,7 @@ impl Fetch {
             Phase::User(password) => {
                 let word = Password::parse(password.expose()).map_err(|_| SendError::NotNow);
                 if word.and_then(|word| self.session.send(&Command::Pass(word), now, out)).is_ok() {
-                    self.phase = Phase::Login(None);
+                    self.phase = Phase::Login;
                 }
             }
             Phase::Listing { answered, .. } if *answered == LISTINGS.len() => {
@@ -102,7 +100,7 @@ impl Fetch {
                 }
             }
             Phase::Messages if self.todo.is_empty() && self.said.is_empty() => self.quit(now, out),
-            Phase::Messages | Phase::Message { .. } => self.run_errands(now, out),
+            Phase::Messages => self.run_errands(now, out),
             Phase::Leave => self.quit(now, out),
             Phase::Finished => {
                 self.phase = Phase::Told;
@@ -112,7 +110,7 @@ impl Fetch {
             | Phase::Offers
             | Phase::Stls
             | Phase::Utf8
-            | Phase::Login(_)
+            | Phase::Login
             | Phase::Choosing
             | Phase::Received(_)
             | Phase::Quit
@@ -151,7 +149,10 @@ impl Fetch {
                 self.offer(number).uidl.get_or_insert(uidl);
                 None
             }
-            ClientEvent::Chunk(chunk) => Some(self.message_chunk(chunk)),
+            ClientEvent::Chunk(chunk) => {
+                self.octets = self.octets.saturating_add(chunk.len() as u64);
+                Some(FetchEvent::Chunk(chunk))
+            }
             ClientEvent::End { .. } => self.ended(now, out),
         }
     }
@@ -162,7 +163,7 @@ impl Fetch {
             (Phase::Stls, false) => self.give_up(Trouble::Tls),
             (Phase::Utf8, _) => self.log_in(now, out),
             (Phase::User(_), false) => self.give_up(Trouble::Login(reply)),
-            (Phase::Login(_), positive) => self.login_reply(reply, positive),
+            (Phase::Login, positive) => self.login_reply(reply, positive),
             (Phase::Listing { answered, .. }, false) => {
                 *answered = answered.saturating_add(1);
                 if *answered == LISTINGS.len() {
@@ -186,7 +187,6 @@ impl Fetch {
                 Phase::Greeting
                 | Phase::Ask
                 | Phase::Choosing
-                | Phase::Message { .. }
                 | Phase::Received(_)
                 | Phase::Leave
                 | Phase::Finished
@@ -196,36 +196,17 @@ impl Fetch {
         }
     }
 
-    /// An answer of several lines is complete.
+    /// An answer of several lines is complete: a message, a list, or else CAPA's.
     fn ended(&mut self, now: Duration, out: &mut BytesMut) -> Option<FetchEvent> {
-        match core::mem::replace(&mut self.phase, Phase::Messages) {
-            Phase::Offers => self.offered(now, out),
-            Phase::Message { offer, octets } => {
-                self.phase = Phase::Received(offer.number);
-                Some(FetchEvent::Received { offer, octets })
-            }
-            Phase::Listing { said, answered } => {
-                self.phase = Phase::Listing { said, answered: answered.saturating_add(1) };
-                None
-            }
-            // No other answer has several lines.
-            phase @ (Phase::Greeting
-            | Phase::Ask
-            | Phase::Stls
-            | Phase::Utf8
-            | Phase::User(_)
-            | Phase::Login(_)
-            | Phase::Choosing
-            | Phase::Messages
-            | Phase::Received(_)
-            | Phase::Leave
-            | Phase::Quit
-            | Phase::Finished
-            | Phase::Told) => {
-                self.phase = phase;
-                None
-            }
+        if let Some(Errand::Get { offer, .. }) = self.said.pop_front() {
+            self.phase = Phase::Received(offer.number);
+            return Some(FetchEvent::Received { offer, octets: self.octets });
         }
+        if let Phase::Listing { answered, .. } = &mut self.phase {
+            *answered = answered.saturating_add(1);
+            return None;
+        }
+        self.offered(now, out)
     }
 
     /// The server's offers are known.
@@ -255,12 +236,12 @@ impl Fetch {
     }
 
     fn log_in(&mut self, now: Duration, out: &mut BytesMut) -> Option<FetchEvent> {
-        let Some((command, next)) = self.login.begin(self.session.capabilities(), self.timestamp.as_ref()) else {
+        let Some(opening) = self.login.begin(self.session.capabilities(), self.timestamp.as_ref()) else {
             return self.give_up(Trouble::Lacking);
         };
-        match self.session.send(&command, now, out) {
+        match self.session.send(&opening.command, now, out) {
             Ok(_) => {
-                self.phase = next;
+                (self.phase, self.unsaid) = (opening.next, opening.unsaid);
                 None
             }
             Err(SendError::NotOffered) => self.give_up(Trouble::Lacking),
@@ -284,9 +265,7 @@ impl Fetch {
     }
 
     fn challenged(&mut self, challenge: Secret, now: Duration, out: &mut BytesMut) -> Option<FetchEvent> {
-        if let Phase::Login(unsaid) = &mut self.phase
-            && let Some(initial) = unsaid.take()
-        {
+        if let Some(initial) = self.unsaid.take() {
             // The challenge is open, so that nothing stands against it.
             let _ = self.session.respond(initial.expose(), now, out);
             return None;
@@ -309,17 +288,12 @@ impl Fetch {
         self.offers.entry(number).or_insert(Offer { number, size: None, uidl: None })
     }
 
-    fn message_chunk(&mut self, chunk: Bytes) -> FetchEvent {
-        if let Phase::Message { octets, .. } = &mut self.phase {
-            *octets = octets.saturating_add(chunk.len() as u64);
-        }
-        FetchEvent::Chunk(chunk)
-    }
-
     fn errand_reply(&mut self, reply: Reply) -> Option<FetchEvent> {
         match (self.said.pop_front()?, reply.is_positive()) {
-            (Errand::Get { offer, .. }, true) => {
-                self.phase = Phase::Message { offer: offer.clone(), octets: 0 };
+            (Errand::Get { offer, lines }, true) => {
+                self.octets = 0;
+                // It stays the first until it has come whole.
+                self.said.push_front(Errand::Get { offer: offer.clone(), lines });
                 Some(FetchEvent::Message(offer))
             }
             (Errand::Get { offer, .. }, false) => {

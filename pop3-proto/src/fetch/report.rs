@@ -25,12 +25,7 @@ pub struct Report {
 impl Report {
     /// What is held before it is told.
     pub(super) fn memory(&self) -> usize {
-        match &self.trouble {
-            Some(Trouble::Greeting(reply) | Trouble::Login(reply) | Trouble::List(reply) | Trouble::Update(reply)) => {
-                reply.memory()
-            }
-            Some(Trouble::Tls | Trouble::Lacking | Trouble::Lost(_)) | None => 0,
-        }
+        self.trouble.as_ref().and_then(Trouble::reply).map_or(0, Reply::memory)
     }
 }
 
@@ -52,4 +47,15 @@ pub enum Trouble {
     Update(Reply),
     /// The session ended too early.
     Lost(Close),
+}
+
+impl Trouble {
+    /// What the server said, where that is the trouble.
+    #[must_use]
+    pub const fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Greeting(reply) | Self::Login(reply) | Self::List(reply) | Self::Update(reply) => Some(reply),
+            Self::Tls | Self::Lacking | Self::Lost(_) => None,
+        }
+    }
 }
