@@ -6,8 +6,11 @@
     reason = "a test may fail, and meets few of the events"
 )]
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use pop3_proto::{Event, Maildrop, Message, PlaintextLogin, Reply, ServerConfig, ServerSession, Stls, Timeouts};
@@ -17,7 +20,7 @@ use services::net::{
     Connection, ConnectionLimits, Drain, DrainHandle, Endpoint, Fault, Handler, Listener, Next, Pacing, Security,
     Service, drive, serve,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -309,6 +312,63 @@ async fn stls_puts_tls_in_place_and_plain_octets_behind_it_end_the_session() {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "+OK send the password\r\n+OK maildrop ready\r\n+OK 1 4194304\r\n+OK goodbye\r\n");
+}
+
+/// A peer that says the next thing as soon as it has an answer to the last one, before anybody else comes to run.
+struct Prompt {
+    says: VecDeque<&'static [u8]>,
+    answered: bool,
+    /// Octets that were read from it.
+    read: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Prompt {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if !std::mem::take(&mut self.answered) {
+            return Poll::Pending;
+        }
+        let said = self.says.pop_front().unwrap_or_default();
+        buffer.put_slice(said);
+        self.read.fetch_add(said.len(), Ordering::SeqCst);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Prompt {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut task::Context<'_>, octets: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.answered = true;
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_a_prompt_peer_says_behind_the_reply_to_stls_is_for_tls() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let says: [&[u8]; 2] = [b"STLS\r\n", b"a hello of TLS, or a command of somebody in between\r\n"];
+    let peer = Prompt { says: says.into(), answered: false, read: Arc::clone(&read) };
+    let engine = ServerSession::new(
+        Arc::new(ServerConfig { stls: Stls::Offered, ..config() }),
+        pop3_proto::Link::default(),
+        Duration::ZERO,
+    );
+    let handler = Mailbox { retrieve: Retrieve::Send, asked: false, closed: Arc::default() };
+    let conn = Connection::new(engine, Box::new(peer), Link::default(), Upgrade::None, Arc::default(), Instant::now());
+    let (_drain, drain) = Drain::new();
+    // Here the layer reads nothing at all.
+    drive(conn, handler, drain).await;
+    assert_eq!(read.load(Ordering::SeqCst), says[0].len());
 }
 
 /// A proxy in short: it hears who logs in, leaves the engine, and splices the client to where he lives.
