@@ -211,7 +211,10 @@ impl<E: Engine> Connection<E> {
             return Err(self.lose(Gone::Lost));
         }
         let until = self.wake_at().unwrap_or_else(|| Instant::now() + self.pacing.stall);
-        self.flush().await?;
+        // Whatever comes from here on is for the layer, not for the engine: it is not read before the layer reads it.
+        if self.owes() && !matches!(timeout_at(until, poll_fn(|cx| self.poll_write(cx))).await, Ok(Ok(()))) {
+            return Err(self.lose(Gone::Lost));
+        }
         let Layer::Tls = layer else {
             // No engine asks for DEFLATE before it is offered, and no service offers it.
             self.engine.abort();
