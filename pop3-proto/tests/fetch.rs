@@ -263,6 +263,8 @@ fn under_tls_the_server_is_asked_again() {
     let _ = visit.run();
     assert_eq!(visit.said(), "CAPA\r\n");
     assert_eq!(visit.hear("+OK\r\nUSER\r\nSTLS\r\n."), "USER bob\r\n");
+    visit.fetch.switched(Switched::Tls(TlsInfo::default()), visit.now);
+    assert_eq!(visit.hear("+OK"), "PASS x y\r\n", "it was not asked for a second time");
     // Born under TLS, nothing of it is said.
     let link = Link { tls: Some(TlsInfo::default()), ..Link::default() };
     let mut visit = Visit::new(password(), Policy::default());
@@ -297,6 +299,7 @@ fn a_password_is_said_by_plain_where_user_cannot() {
     assert_eq!(plain("bob", "x", "USER\r\nSASL PLAIN"), "USER bob\r\n");
     assert_eq!(plain("bob", "\t", "USER\r\nSASL PLAIN"), "AUTH PLAIN AGJvYgAJ\r\n");
     assert_eq!(plain("", "x", "USER\r\nSASL PLAIN"), "AUTH PLAIN AAB4\r\n");
+    assert_eq!(plain("\u{e9}", "x", "USER\r\nSASL PLAIN"), "AUTH PLAIN AMOpAHg=\r\n");
     for (user, password, offers) in
         [("bob", "x", "TOP"), ("bob", "x", "SASL LOGIN"), ("b\0b", "x", "SASL PLAIN"), ("bob", "\0", "SASL PLAIN")]
     {
@@ -378,6 +381,14 @@ fn who_is_turned_away_says_goodbye() {
         visit.hear("+OK");
         assert!(matches!(visit.trouble(), Trouble::Login(reply) if reply.text() == "no"));
     }
+    let mut visit = Visit::new(password(), CLEAR).play(&[
+        ("+OK", "CAPA\r\n"),
+        ("+OK\r\nUSER\r\nPIPELINING\r\n.", "USER bob\r\nPASS x y\r\n"),
+        ("+OK", ""),
+        ("-ERR [AUTH] no", "QUIT\r\n"),
+        ("+OK", ""),
+    ]);
+    assert!(matches!(visit.trouble(), Trouble::Login(reply) if reply.text() == "no"));
     // The first refusal is the one that counts, and all are waited for.
     let mut visit = Visit::new(password(), CLEAR).play(&[
         ("+OK", "CAPA\r\n"),
