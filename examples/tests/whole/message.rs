@@ -47,8 +47,12 @@ pub(crate) fn is_copy(copy: &[u8], sent: &[u8]) -> bool {
 /// Whether `copy` is `sent` as a client keeps it: with LF, and its own headers among the others.
 pub(crate) fn is_kept_copy(copy: &[u8], sent: &[u8]) -> bool {
     let sent = unix_lines(sent);
-    let fields = without_fields(copy, &READERS);
-    fields.strip_suffix(&sent[..]).is_some_and(only_trace)
+    without_readers_fields(copy).strip_suffix(&sent[..]).is_some_and(only_trace)
+}
+
+/// A message without what readers put into their own copies.
+pub(crate) fn without_readers_fields(copy: &[u8]) -> Vec<u8> {
+    without_fields(copy, &READERS)
 }
 
 /// CRLF to LF.

@@ -2,6 +2,7 @@
 
 mod commands;
 mod mailboxes;
+mod pop3;
 mod readers;
 mod refusals;
 mod senders;
