@@ -72,8 +72,8 @@ pub struct ClientTimeouts {
     pub greeting: Duration,
     /// The reply to a command, or its first line; in total, however its octets come.
     pub reply: Duration,
-    /// Each [`ClientLimits::progress`] octets of a listing or a message. Nobody knows ahead how long a message is, so that no total
-    /// would fit all; but a server that sends an octet a minute does not stay for ever.
+    /// Each [`ClientLimits::progress`] octets of a listing or a message. Nobody knows ahead how long a message is, so that no
+    /// total would fit all; but a server that sends an octet a minute does not stay for ever.
     pub body: Duration,
     /// The TLS handshake.
     pub tls: Duration,

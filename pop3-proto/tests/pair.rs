@@ -241,7 +241,12 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn choice() -> impl Strategy<Value = Choice> {
-    prop_oneof![3 => Just(Choice::Get), 1 => (0..3_u32).prop_map(Choice::Top), 1 => Just(Choice::Delete), 1 => Just(Choice::Leave)]
+    prop_oneof![
+        3 => Just(Choice::Get),
+        1 => (0..3_u32).prop_map(Choice::Top),
+        1 => Just(Choice::Delete),
+        1 => Just(Choice::Leave),
+    ]
 }
 
 fn login() -> impl Strategy<Value = Login> {

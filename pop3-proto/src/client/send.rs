@@ -12,9 +12,9 @@ use super::{ClientSession, Kind, Last, Pending, Phase, SendError, Stage, Ticket,
 use crate::{Command, Misuse, Xclient};
 
 impl ClientSession {
-    /// Sends a command. Where the server speaks PIPELINING, commands may follow one another without waiting, even while an answer
-    /// comes in (RFC 2449 §6.6); but none may follow one whose answer decides what else may be said: CAPA, STLS, UTF8, PASS, APOP,
-    /// AUTH and QUIT.
+    /// Sends a command. Where the server speaks PIPELINING, commands may follow one another without waiting, even while an
+    /// answer comes in (RFC 2449 §6.6); but none may follow one whose answer decides what else may be said: CAPA, STLS, UTF8,
+    /// PASS, APOP, AUTH and QUIT.
     ///
     /// # Errors
     /// [`SendError::NotNow`], [`SendError::Wait`] and [`SendError::NotOffered`]: see there.

@@ -93,10 +93,10 @@ impl Fetch {
                 return Some(FetchEvent::Maildrop);
             }
             Phase::Listing { said, .. } => {
-                for command in LISTINGS.iter().skip(*said) {
-                    if self.session.send(command, now, out).is_ok() {
-                        *said = said.saturating_add(1);
-                    }
+                while let Some(command) = LISTINGS.get(*said)
+                    && self.session.send(command, now, out).is_ok()
+                {
+                    *said = said.saturating_add(1);
                 }
             }
             Phase::Messages if self.todo.is_empty() && self.said.is_empty() => self.quit(now, out),

@@ -36,8 +36,8 @@ pub enum Trouble {
     Greeting(Reply),
     /// TLS is required and not offered, or was offered and failed. Nobody has logged in.
     Tls,
-    /// The server offers no way to log in thus: it has not the mechanism, or no timestamp for APOP, or takes no such name; or name
-    /// or password hold what no command can say.
+    /// The server offers no way to log in thus: it has not the mechanism, or no timestamp for APOP, or takes no such name; or
+    /// name or password hold what no command can say.
     Lacking,
     /// The login was refused.
     Login(Reply),
