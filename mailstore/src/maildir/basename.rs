@@ -3,7 +3,7 @@
 //! Everything before the colon is the base name: it belongs to the message as long as it lives. What comes after it
 //! changes with the flags.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 /// What comes between the base name and the letters.
 const INFO: &[u8] = b":2,";
@@ -81,13 +81,9 @@ pub(crate) fn number(base: &[u8], key: u8) -> Option<u64> {
     value.bytes().all(|octet| octet.is_ascii_digit()).then(|| value.parse().ok()).flatten()
 }
 
-/// The order in which messages that appear together get their UIDs: by the time in their names.
-pub(crate) fn by_age(a: &[u8], b: &[u8]) -> Ordering {
-    age(a).cmp(&age(b)).then_with(|| a.cmp(b))
-}
-
-/// Seconds and microseconds from `<sec>.M<usec>…`, as far as they are there.
-fn age(base: &[u8]) -> (u64, u64) {
+/// Seconds and microseconds from `<sec>.M<usec>…`, as far as they are there: the order in which messages that appear
+/// together get their UIDs.
+pub(crate) fn age(base: &[u8]) -> (u64, u64) {
     let digits = |text: &[u8]| {
         let end = text.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(text.len());
         let digits = std::str::from_utf8(text.get(..end).unwrap_or_default()).unwrap_or_default();
@@ -142,7 +138,7 @@ mod tests {
     #[test]
     fn messages_are_ordered_by_the_time_in_their_names() {
         let mut names = [&b"10.M2.h"[..], b"9.M3.h", b"10.M10.h", b"x", b"10.h"];
-        names.sort_by(|a, b| by_age(a, b));
+        names.sort_by_key(|name| age(name));
         assert_eq!(names, [&b"x"[..], b"9.M3.h", b"10.h", b"10.M2.h", b"10.M10.h"]);
     }
 

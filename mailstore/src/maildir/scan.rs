@@ -149,9 +149,8 @@ impl Mirror {
                 Err(error) => return Err(error).doing("rename a message").map_err(Fault::from),
             }
         }
-        found.sort_unstable_by(|a, b| {
-            let listed = |found: &Found| found.listed.unwrap_or(u32::MAX);
-            listed(a).cmp(&listed(b)).then_with(|| basename::by_age(&a.base, &b.base))
+        found.sort_by_cached_key(|found| {
+            (found.listed.unwrap_or(u32::MAX), basename::age(&found.base), Arc::clone(&found.base))
         });
         Ok(found)
     }
