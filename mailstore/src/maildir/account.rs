@@ -108,7 +108,11 @@ impl Core {
     }
 
     fn is_mailbox(&self, directory: &str) -> Result<bool, Trouble> {
-        match self.files().stat(&self.path(directory).join("cur")) {
+        self.is_mailbox_in(self.files(), directory)
+    }
+
+    fn is_mailbox_in(&self, files: &dyn Files, directory: &str) -> Result<bool, Trouble> {
+        match files.stat(&self.path(directory).join("cur")) {
             Ok(meta) => Ok(meta.kind == Kind::Dir),
             // Also a file, or a link to somewhere, that has a mailbox's name.
             Err(error) if whole::is_missing(&error) || is_no_directory(&error) => Ok(false),
@@ -464,6 +468,13 @@ impl Account for MaildirAccount {
     async fn open(&self, name: &str) -> Result<MaildirMailbox, OpenError> {
         let name = canonical(name).ok_or(OpenError::NotFound)?;
         let directory = layout::directory(&name).ok_or(OpenError::NotFound)?;
+        let (core, at_once) = (&self.core, &*self.core.shelf.at_once);
+        // To begin to watch may wait for the disk.
+        if !core.hub.is_heard() && core.is_mailbox_in(at_once, &directory).unwrap_or(false) {
+            let folder = core.folder(&name, &directory);
+            core.shelf.keep_warm(&folder);
+            return Ok(MaildirMailbox::new(folder));
+        }
         let folder = self
             .ask(move |core| {
                 if !core.is_mailbox(&directory)? {
@@ -482,14 +493,18 @@ impl Account for MaildirAccount {
 
     async fn lease(&self, kind: LeaseKind) -> Result<Lease, LeaseError> {
         let LeaseKind::Maildrop = kind;
-        self.ask(|core| match core.files().lock(&core.path(LEASE)).doing("take the account's lease")? {
-            None => Err(LeaseError::Taken),
-            Some(held) => Ok(Lease::new(move || {
-                drop(held);
-                Box::pin(async {})
-            })),
-        })
-        .await
+        let taken = match self.core.shelf.at_once.lock(&self.core.path(LEASE)) {
+            Ok(taken) => taken,
+            Err(_) => {
+                let lock = |core: &Arc<Core>| core.files().lock(&core.path(LEASE)).doing("take the account's lease");
+                self.ask(lock).await?
+            }
+        };
+        let held = taken.ok_or(LeaseError::Taken)?;
+        Ok(Lease::new(move || {
+            drop(held);
+            Box::pin(async {})
+        }))
     }
 
     fn hints(&self) -> Hints {

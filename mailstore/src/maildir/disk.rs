@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps};
+use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use rustix::{fs::ResolveFlags, io::ReadWriteFlags};
 
@@ -50,10 +51,20 @@ impl Disk {
         #[cfg(target_os = "linux")]
         match rustix::fs::openat2(&self.root, path, flags, mode, RESOLVE) {
             // Kernels before 5.6 and some sandboxes do not have it.
-            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
+            Err(Errno::NOSYS | Errno::PERM) => {}
             opened => return Ok(opened?),
         }
         self.walk(path, flags, mode)
+    }
+
+    /// The same, if all that it takes is in memory. Kernels before 5.12 do not know that, and refuse.
+    #[cfg(target_os = "linux")]
+    fn cached(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        if path.as_os_str().is_empty() {
+            return Err(Errno::INVAL);
+        }
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), RESOLVE | ResolveFlags::CACHED)
     }
 
     /// The same step by step.
@@ -122,6 +133,16 @@ impl Files for Disk {
         Ok(meta(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
+    #[cfg(target_os = "linux")]
+    fn stat_at_once(&self, path: &Path) -> Option<io::Result<Meta>> {
+        match self.cached(path, OFlags::PATH).and_then(rustix::fs::fstat) {
+            Ok(stat) => Some(Ok(meta(&stat))),
+            // That there is nothing of this name can be in memory too.
+            Err(error @ Errno::NOENT) => Some(Err(error.into())),
+            Err(_) => None,
+        }
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::APPEND;
         Ok(Box::new(OnDisk(self.beneath(path, flags, FILE_MODE)?.into())))
@@ -135,10 +156,7 @@ impl Files for Disk {
 
     #[cfg(target_os = "linux")]
     fn open_at_once(&self, path: &Path) -> Option<Box<dyn File>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        // Kernels before 5.12 do not know what is in memory, and refuse.
-        let resolve = RESOLVE | ResolveFlags::CACHED;
-        let fd = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve).ok()?;
+        let fd = self.cached(path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?;
         Some(Box::new(OnDisk(fd.into())))
     }
 
@@ -169,12 +187,12 @@ impl Files for Disk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Held>>> {
-        let file = self.beneath(path, OFlags::CREATE | OFlags::RDWR | OFlags::NONBLOCK, FILE_MODE)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(Flock(file)))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(flock(self.beneath(path, OFlags::CREATE | OFlags::RDWR | OFlags::NONBLOCK, FILE_MODE)?)?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn lock_at_once(&self, path: &Path) -> Option<Option<Box<dyn Held>>> {
+        flock(self.cached(path, OFlags::RDWR | OFlags::NONBLOCK).ok()?).ok()
     }
 
     fn root(&self) -> Option<&Path> {
@@ -210,6 +228,14 @@ impl File for OnDisk {
     fn set_modified(&self, to: Stamp) -> io::Result<()> {
         let time = Timespec { tv_sec: to.seconds, tv_nsec: to.nanos.into() };
         Ok(rustix::fs::futimens(&self.0, &Timestamps { last_access: time, last_modification: time })?)
+    }
+}
+
+fn flock(file: OwnedFd) -> Result<Option<Box<dyn Held>>, Errno> {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Box::new(Flock(file)))),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -265,6 +291,11 @@ mod tests {
             for path in ["way/file", "dir/file", "../secret/file", "dir/../../secret/file", "/etc/passwd"] {
                 assert!(open(path).is_err(), "{path}");
                 assert!(disk.open_at_once(Path::new(path)).is_none(), "{path}");
+                assert!(disk.lock_at_once(Path::new(path)).is_none(), "{path}");
+                assert!(
+                    disk.stat_at_once(Path::new(path)).is_none_or(|known| known.unwrap().kind == Kind::Other),
+                    "{path}"
+                );
             }
             assert!(open("dir").is_ok());
         }
@@ -300,7 +331,12 @@ mod tests {
             assert!(matches!(file.read_at_once(&mut buffer, 0), Some(6) | None));
             assert!(matches!(file.read_at_once(&mut buffer, 6), Some(0) | None));
         }
+        assert!(disk.stat_at_once(path).is_none_or(|known| known.unwrap() == disk.stat(path).unwrap()));
+        let nothing = disk.stat_at_once(Path::new("nothing"));
+        assert!(nothing.is_none_or(|known| known.unwrap_err().kind() == io::ErrorKind::NotFound));
+        assert!(disk.lock_at_once(Path::new("lock")).is_none(), "it makes no file");
         let held = disk.lock(Path::new("lock")).unwrap();
+        assert!(matches!(disk.lock_at_once(Path::new("lock")), Some(None) | None));
         assert!(held.is_some() && disk.lock(Path::new("lock")).unwrap().is_none());
         drop(held);
         assert!(disk.lock(Path::new("lock")).unwrap().is_some());

@@ -40,6 +40,12 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     /// `NotFound` when there is nothing of that name.
     fn stat(&self, path: &Path) -> io::Result<Meta>;
 
+    /// The same, if it is in memory and nobody has to wait for a disk. `None` if it is not, and if nobody can tell.
+    fn stat_at_once(&self, path: &Path) -> Option<io::Result<Meta>> {
+        let _ = path;
+        None
+    }
+
     /// Creates a file and opens it for writing.
     ///
     /// # Errors
@@ -94,6 +100,13 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As the system's.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Held>>>;
+
+    /// The same, if the file is there and in memory, and nobody has to wait for a disk. `None` if not, if nobody can
+    /// tell, and if it cannot be locked: [`Files::lock`] knows why.
+    fn lock_at_once(&self, path: &Path) -> Option<Option<Box<dyn Held>>> {
+        let _ = path;
+        None
+    }
 
     /// Where the root lies, for who can be notified of changes there.
     fn root(&self) -> Option<&Path> {

@@ -31,6 +31,9 @@ const AFTER_LOCK: Duration = Duration::from_millis(500);
 /// How soon to look again after taking our own change for the only one: when that is not taken for granted any more.
 const AFTER_OURS: Duration = Duration::from_millis(1100);
 
+/// Questions about this many messages are answered on the caller's thread: about 100 µs. More would hold others up.
+const AT_ONCE_MAX: usize = 1000;
+
 /// How many places in messages are remembered, for clients that read a message piece by piece.
 const MARKS_MAX: usize = 16;
 
@@ -38,6 +41,8 @@ const MARKS_MAX: usize = 16;
 pub(crate) struct Folder {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) site: Site,
+    /// The same place, as far as it is in memory.
+    pub(crate) at_once: Site,
     pub(crate) name: Arc<str>,
     /// Never given to another mailbox, nor to this one after it was let go.
     pub(crate) number: u64,
@@ -65,6 +70,7 @@ enum State {
 impl Folder {
     pub(crate) fn new(shelf: Arc<Shelf>, site: Site, name: Arc<str>, account: Arc<Core>) -> Self {
         Self {
+            at_once: Site { files: Arc::clone(&shelf.at_once), ..site.clone() },
             shelf,
             site,
             name,
@@ -125,6 +131,14 @@ impl Folder {
         E: From<Trouble> + From<Fault> + Send + 'static,
         O: FnOnce(&mut Mirror) -> T + Send + 'static,
     {
+        let mut question = question;
+        if self.messages.load(Ordering::Relaxed) <= AT_ONCE_MAX {
+            let _turn = self.turns.take().await;
+            match self.try_recall(&self.at_once, recent, question)? {
+                Attempt::Done(answer) => return Ok(answer),
+                Attempt::Held(back) => question = back,
+            }
+        }
         let folder = Arc::clone(self);
         let attempt = move |question| folder.try_observe(recent, question).map_err(E::from);
         self.shelf.insist(&[&self.turns], question, attempt).await
@@ -134,17 +148,11 @@ impl Folder {
     where
         O: FnOnce(&mut Mirror) -> T,
     {
-        self.present()?;
+        let question = match self.try_recall(&self.site, recent, question)? {
+            Attempt::Done(answer) => return Ok(Attempt::Done(answer)),
+            Attempt::Held(question) => question,
+        };
         let mut state = self.state();
-        if let State::Read(mirror) = &mut *state {
-            let nothing_to_claim = recent == Recent::Peek || !mirror.ledger.has_unclaimed();
-            if nothing_to_claim && !self.slipped.load(Ordering::Acquire) && mirror.is_current(&self.site)? {
-                if mirror.owes_a_look() {
-                    self.hint_later(AFTER_OURS);
-                }
-                return Ok(Attempt::Done(question(mirror)));
-            }
-        }
         let Some(mut lock) = self.try_lock()? else {
             return Ok(match &mut *state {
                 State::Read(mirror) if !mirror.in_doubt => {
@@ -177,6 +185,25 @@ impl Folder {
         }
         self.settle(&mut state);
         Ok(Attempt::Done(answer))
+    }
+
+    /// Says what was asked about the mailbox if it is still as it was when we last looked. To be called in a turn.
+    fn try_recall<T, O>(self: &Arc<Self>, site: &Site, recent: Recent, question: O) -> Result<Attempt<T, O>, Fault>
+    where
+        O: FnOnce(&mut Mirror) -> T,
+    {
+        self.present()?;
+        let State::Read(mirror) = &mut *self.state() else { return Ok(Attempt::Held(question)) };
+        let nothing_to_claim = recent == Recent::Peek || !mirror.ledger.has_unclaimed();
+        // Who cannot see whether it is must look more closely, and will say why if that cannot be done either.
+        let is_current = || mirror.is_current(site).unwrap_or(false);
+        if !nothing_to_claim || self.slipped.load(Ordering::Acquire) || !is_current() {
+            return Ok(Attempt::Held(question));
+        }
+        if mirror.owes_a_look() {
+            self.hint_later(AFTER_OURS);
+        }
+        Ok(Attempt::Done(question(mirror)))
     }
 
     /// Says what was asked without looking at the disk; `None` if the mailbox has not been read yet. To be called in a

@@ -18,6 +18,7 @@ mod account;
 mod address;
 mod admit;
 mod alter;
+mod at_once;
 mod basename;
 mod book;
 mod disk;
@@ -153,8 +154,11 @@ impl Store for MaildirStore {
 
     async fn open(&self, address: &str) -> Result<MaildirAccount, StoreError> {
         let dir = account_directory(address).ok_or(StoreError::BadAddress)?;
-        let (files, path) = (Arc::clone(&self.inner.shelf.files), dir.clone());
-        self.inner.shelf.pool.run(move || account::ensure(&*files, &path)).await??;
+        let shelf = &self.inner.shelf;
+        if account::ensure(&*shelf.at_once, &dir).is_err() {
+            let (files, path) = (Arc::clone(&shelf.files), dir.clone());
+            shelf.pool.run(move || account::ensure(&*files, &path)).await??;
+        }
         Ok(MaildirAccount::new(self.core(dir)))
     }
 

@@ -26,6 +26,10 @@ use crate::{
 /// How many octets of the file are read at once.
 const CHUNK: usize = 64 * 1024;
 
+/// The same where reading begins: most headers end there, and many readers want no more (TOP, RFC 1939 §7; FETCH of a
+/// header).
+const FIRST: usize = 4 * 1024;
+
 /// A place in a message: octets as they are read, octets of its file, and what came before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -105,13 +109,13 @@ pub(crate) enum Trust {
 /// Opens the file where it was last. `None` if it takes more than that.
 async fn quickly(folder: &Arc<Folder>, uid: u32, range: Range<u64>) -> Result<Option<Source>, ReadError> {
     let turn = folder.turns.take().await;
-    let at_once = folder.remember(|mirror| try_open(&folder.site, mirror, uid, range.clone(), Patience::None))?;
-    if let Some(source) = at_once.transpose()?.flatten() {
+    let at_once = folder.remember(|mirror| try_open(&folder.at_once, mirror, uid, range.clone()))?;
+    if let Some(Ok(Some(source))) = at_once {
         return Ok(Some(source));
     }
     let asked = Arc::clone(folder);
     let opened = folder.shelf.pool.run(move || {
-        let opened = asked.remember(|mirror| try_open(&asked.site, mirror, uid, range, Patience::Some));
+        let opened = asked.remember(|mirror| try_open(&asked.site, mirror, uid, range));
         drop(turn);
         opened
     });
@@ -122,22 +126,10 @@ async fn quickly(folder: &Arc<Folder>, uid: u32, range: Range<u64>) -> Result<Op
     }
 }
 
-fn try_open(
-    site: &Site,
-    mirror: &Mirror,
-    uid: u32,
-    range: Range<u64>,
-    patience: Patience,
-) -> Result<Option<Source>, Fault> {
+fn try_open(site: &Site, mirror: &Mirror, uid: u32, range: Range<u64>) -> Result<Option<Source>, Fault> {
     let Some(Entry { message, place }) = mirror.ledger.entry(uid) else { return Ok(None) };
-    let path = site.message(place.dir, &place.base, &place.info);
-    let opened = match patience {
-        Patience::None => Ok(site.files.open_at_once(&path)),
-        Patience::Some => site.files.open(&path).map(Some),
-    };
-    let file = match opened {
-        Ok(Some(file)) => file,
-        Ok(None) => return Ok(None),
+    let file = match site.files.open(&site.message(place.dir, &place.base, &place.info)) {
+        Ok(file) => file,
         Err(error) if whole::is_missing(&error) => return Ok(None),
         Err(error) => return Err(error).doing("open a message").map_err(Fault::from),
     };
@@ -153,12 +145,12 @@ fn thoroughly(mailbox: &mut Open<'_>, uid: u32, range: Range<u64>, trust: Trust)
     mirror.dirs = None;
     mirror.look(site, lock)?;
     if trust == Trust::Believed
-        && let Some(source) = try_open(site, mirror, uid, range.clone(), Patience::Some)?
+        && let Some(source) = try_open(site, mirror, uid, range.clone())?
     {
         return Ok(source);
     }
     mirror.measure_again(site, lock, uid)?;
-    try_open(site, mirror, uid, range, Patience::Some)?.ok_or(ReadError::Gone)
+    try_open(site, mirror, uid, range)?.ok_or(ReadError::Gone)
 }
 
 impl Source {
@@ -198,7 +190,8 @@ impl Source {
             Form::Raw => self.range.end - self.at.octet,
             Form::Lf => self.physical.saturating_sub(self.at.physical),
         };
-        let mut octets = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
+        let chunk = if self.at == self.before { FIRST } else { CHUNK };
+        let mut octets = vec![0; usize::try_from(left).unwrap_or(chunk).min(chunk)];
         let read = match patience {
             Patience::None => self.file.read_at_once(&mut octets, self.at.physical),
             Patience::Some => Some(self.file.read_at(&mut octets, self.at.physical).doing("read a message")?),

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{MaildirConfig, files::Files, folder::Folder, watch::Watch};
+use super::{MaildirConfig, at_once::AtOnce, files::Files, folder::Folder, watch::Watch};
 use crate::{
     derived::Derived,
     error::Trouble,
@@ -20,6 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Shelf {
     pub(crate) files: Arc<dyn Files>,
+    pub(crate) at_once: Arc<dyn Files>,
     pub(crate) host: Arc<str>,
     pub(crate) pool: Pool,
     pub(crate) timer: Timer,
@@ -50,6 +51,7 @@ impl Shelf {
     pub(crate) fn new(files: Arc<dyn Files>, host: String, config: &MaildirConfig) -> Self {
         Self {
             watch: Watch::new(files.root()),
+            at_once: Arc::new(AtOnce::new(Arc::clone(&files))),
             files,
             host: host.into(),
             pool: Pool::new(config.threads),
@@ -114,8 +116,10 @@ impl Shelf {
             dropped.push(oldest);
         }
         drop(guard);
-        // Dropped without the lock: the last handle of a mailbox has things to do.
-        drop(dropped);
+        if !dropped.is_empty() {
+            // On the pool: the last handle of a mailbox has things to do.
+            self.pool.start(move || drop(dropped));
+        }
     }
 
     /// Lets go of all mailboxes that nobody holds, for good: they and the shelf keep each other.
