@@ -55,13 +55,13 @@ pub struct ClientLimits {
     /// Octets that must come within [`ClientTimeouts::body`].
     pub progress: usize,
     /// Messages that [`Fetch`](crate::Fetch) takes into its list. While the application has not chosen, each costs some 60 octets
-    /// and its unique-id, which has 255 at most.
+    /// and its unique-id, which has 255 at most: 30 MB from a server that means ill.
     pub messages: usize,
 }
 
 impl Default for ClientLimits {
     fn default() -> Self {
-        Self { line: 4096, challenge: 12_290, untold_lines: 1000, window: 32, progress: 64 * 1024, messages: 1_000_000 }
+        Self { line: 4096, challenge: 12_290, untold_lines: 1000, window: 32, progress: 64 * 1024, messages: 100_000 }
     }
 }
 

@@ -33,7 +33,11 @@ pub(crate) fn maildrop() -> Arc<Maildrop> {
 
 impl Case {
     pub(crate) fn new(config: ServerConfig) -> Self {
-        let session = ServerSession::new(Arc::new(config), Link::default(), Duration::ZERO);
+        Self::over(Link::default(), config)
+    }
+
+    pub(crate) fn over(link: Link, config: ServerConfig) -> Self {
+        let session = ServerSession::new(Arc::new(config), link, Duration::ZERO);
         Self { session, now: Duration::ZERO, input: BytesMut::new(), out: BytesMut::new() }
     }
 

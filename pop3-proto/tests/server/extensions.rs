@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pop3_proto::{
-    Announced, Capabilities, Close, Code, Digest, Ending, Event, Expire, Maildrop, Message, Misuse, PlaintextLogin,
-    Progress, Proxied, Reply, ServerConfig, Step, Stls, Switched, Timestamp, TlsInfo, UserPolicy, Utf8, Violation,
-    Xclient,
+    Announced, Capabilities, Close, Code, Digest, Ending, Event, Expire, Link, Maildrop, Message, Misuse,
+    PlaintextLogin, Progress, Proxied, Reply, ServerConfig, Step, Stls, Switched, Timestamp, TlsInfo, UserPolicy, Utf8,
+    Violation, Xclient,
 };
 
 use crate::case::{Case, config, maildrop};
@@ -101,6 +101,19 @@ fn capabilities_say_what_is_configured() {
     }));
     assert!(offered.stls && offered.utf8 && offered.utf8_user && offered.sasl.is_empty());
     assert_eq!(offered.implementation.as_deref(), Some("Posthaste"));
+}
+
+#[test]
+fn a_connection_born_under_tls_needs_no_stls() {
+    let config = ServerConfig { plaintext_login: PlaintextLogin::UnderTls, stls: Stls::Offered, ..config() };
+    let link = Link { tls: Some(TlsInfo::default()), ..Link::default() };
+    let mut case = Case::over(link, config);
+    assert_eq!(case.next(), Step::Event(Event::Connected));
+    case.accept();
+    let offered = offers(&mut case);
+    assert!(offered.user && !offered.stls);
+    case.send("STLS\r\n");
+    assert_eq!(case.next(), Step::Event(Event::Violation(Violation::Sequence)));
 }
 
 #[test]
