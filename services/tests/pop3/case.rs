@@ -151,7 +151,8 @@ impl Client {
             let at = text.len();
             let read = self.0.read_until(b'\n', &mut text).await.unwrap();
             assert!(read > 0, "the connection ended in {:?}", String::from_utf8_lossy(&text));
-            if text[at..] == *b".\r\n" && (at == 0 || text[..at].ends_with(b"\r\n")) {
+            let (before, line) = text.split_at(at);
+            if line == b".\r\n" && (before.is_empty() || before.ends_with(b"\r\n")) {
                 text.truncate(at);
                 return text;
             }

@@ -69,7 +69,7 @@ async fn check<S: Store>(case: &Case<S>, texts: &[&[u8]]) {
     assert_eq!(client.multi_line().await, listed.concat().as_bytes());
 
     client.ask("DELE 9").await;
-    let (wire, doubled) = on_the_wire(texts[8]);
+    let (wire, doubled) = on_the_wire(texts.get(8).unwrap());
     assert_eq!(numbers(&mut client, "STAT").await, [texts.len() - 1, sum - (wire.len() - doubled)]);
 }
 
