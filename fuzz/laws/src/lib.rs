@@ -16,6 +16,8 @@
 //! | [`identity`] | what is written is what is parsed |
 //! | [`verbs`] | every verb in every state is in order, or is a misuse that changes nothing |
 //!
+//! Beside them stand [`pair::visit`], over both halves of POP3 at once, and [`router::forged`], over a table that no engine is.
+//!
 //! ```
 //! let pop3 = laws::pop3::Server::default();
 //! // Configuration 0, no moods, no pieces; then what the peer says.
@@ -28,11 +30,14 @@ mod bounds;
 mod deadlines;
 pub mod delivery;
 mod draw;
+pub mod fetch;
 mod identity;
 pub mod imap;
+pub mod pair;
 pub mod planted;
 mod player;
 pub mod pop3;
+pub mod pop3_client;
 mod replies;
 mod resets;
 pub mod router;

@@ -157,6 +157,10 @@ impl<S: Subject> Subject for Planted<S> {
         self.subject.total_phases()
     }
 
+    fn progress(&self) -> usize {
+        self.subject.progress()
+    }
+
     fn ends_unheard(&self, octet: u8) -> bool {
         self.subject.ends_unheard(octet)
     }

@@ -22,6 +22,10 @@ pub trait Subject {
     fn memory(&self) -> usize;
     /// The names of the phases whose time runs from their beginning to their end, whatever is said in them.
     fn total_phases(&self) -> &[&str];
+    /// How many octets of its own bulk a peer has to send to be given more time: no phase of bulk has a total.
+    fn progress(&self) -> usize {
+        usize::MAX
+    }
     /// Whether an octet may end something that the engine takes without a word to anybody.
     fn ends_unheard(&self, _octet: u8) -> bool {
         false
