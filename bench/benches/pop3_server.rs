@@ -30,6 +30,10 @@ const IDLE: u64 = 500;
 /// Messages fetched before the other server has its turn.
 const PORTION: u64 = 500;
 
+const FIRST: &str = "The first login ever, and STAT";
+
+const WAITING: &str = "Users who are in and do nothing";
+
 const ROUNDS: usize = 5;
 const TURN: Duration = Duration::from_secs(1);
 
@@ -197,10 +201,6 @@ fn fetches(servers: &[Box<dyn Pop3Server>], title: &str, fetch: impl Fn(&mut Pop
     });
     compare(title, "message", ROUNDS, TURN, cases.collect());
 }
-
-const FIRST: &str = "The first login ever, and STAT";
-
-const WAITING: &str = "Users who are in and do nothing";
 
 fn is_wanted(title: &str) -> bool {
     // Cargo adds options of its own.
