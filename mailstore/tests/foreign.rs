@@ -288,6 +288,37 @@ fn couriers_list_and_version_1_are_taken_over() {
 }
 
 #[test]
+fn couriers_unique_ids_are_taken_over_with_its_uids_or_without() {
+    for imap in ["", "1 1234567890 9\n5 2.b:2,S\n"] {
+        let world = World::new();
+        for (name, text) in [("new/1.a", "a\n"), ("cur/2.b:2,S", "b\n"), ("new/3.c", "c\n")] {
+            fs::write(world.path(name), text).unwrap();
+        }
+        if !imap.is_empty() {
+            fs::write(world.path("courierimapuiddb"), imap).unwrap();
+        }
+        let pop3 = "/3 9 1700000000\n1.a 3 4:1700000000:0\n2.b:2,S 3 6:1600000000:0\n2.gone 3 7:1700000000:0\n";
+        fs::write(world.path("courierpop3dsizelist"), pop3).unwrap();
+        let uidls = |world: &World| -> Vec<_> {
+            let messages = world.snapshot().messages;
+            messages.iter().map(|message| (message.guid.to_string(), message.uidl(255))).collect()
+        };
+        let before = uidls(&world);
+        let mut known: Vec<_> = before[..2].to_vec();
+        known.sort_unstable();
+        let uidl = |guid: &str, uidl: &str| (guid.to_owned(), uidl.to_owned());
+        assert_eq!(known, [uidl("1.a", "UID4-1700000000"), uidl("2.b", "UID6-1600000000")]);
+        assert_eq!((before.len(), before[2].0.as_str()), (3, "3.c"));
+        assert!(before[2].1.ends_with("000000ff"), "it was never listed before: {before:?}");
+        if !imap.is_empty() {
+            assert_eq!((before[0].0.as_str(), world.uids()[0]), ("2.b", 5));
+        }
+        fs::remove_file(world.path("courierpop3dsizelist")).unwrap();
+        assert_eq!(uidls(&world.reopened()), before);
+    }
+}
+
+#[test]
 fn fields_of_dovecots_list_are_kept_and_heeded() {
     let world = World::new();
     fs::write(world.path("new/1.a"), "a\n").unwrap();

@@ -10,6 +10,7 @@ use std::{
 use super::{
     basename::{Base, Info},
     book::{Book, stat},
+    courier,
     dotlock::Dotlock,
     ending::Ending,
     facts::{self, Fact, Known},
@@ -494,16 +495,25 @@ fn load_list(site: &Site) -> Result<(UidList, Option<Meta>), Fault> {
     const DOING: &str = "read the uidlist";
     let own = whole::read(&*site.files, &site.control(uidlist::NAME)).doing(DOING)?;
     let seen = own.as_ref().map(|(_, meta)| *meta);
-    let content = match own {
-        None => whole::read(&*site.files, &site.control(uidlist::COURIER)).doing(DOING)?,
-        own => own,
+    let (content, uidls) = match own {
+        None => {
+            let content = whole::read(&*site.files, &site.control(uidlist::COURIER)).doing(DOING)?;
+            let uidls = whole::read(&*site.files, &site.control(courier::NAME)).doing("read Courier's unique-ids")?;
+            (content, uidls.map(|(content, _)| courier::uidls(&content)).unwrap_or_default())
+        }
+        own => (own, Vec::new()),
     };
-    if let Some(list) = content.and_then(|(content, _)| UidList::parse(&content)) {
-        return Ok((list, seen));
-    }
-    // There is none, or it cannot be read: the messages get new UIDs, and the mailbox a new UIDVALIDITY.
-    let uidvalidity = uidvalidity::next(&*site.files, &site.account).map_err(missing_is_gone("take a UIDVALIDITY"))?;
-    Ok((UidList::new(uidvalidity, random_guid()?), None))
+    let (mut list, seen) = match content.and_then(|(content, _)| UidList::parse(&content)) {
+        Some(list) => (list, seen),
+        // There is none, or it cannot be read: the messages get new UIDs, and the mailbox a new UIDVALIDITY.
+        None => {
+            let next = uidvalidity::next(&*site.files, &site.account);
+            let uidvalidity = next.map_err(missing_is_gone("take a UIDVALIDITY"))?;
+            (UidList::new(uidvalidity, random_guid()?), None)
+        }
+    };
+    list.inherit(uidls);
+    Ok((list, seen))
 }
 
 fn load_keywords(site: &Site) -> Result<(Keywords, Option<Meta>), Fault> {

@@ -21,6 +21,7 @@ mod alter;
 mod at_once;
 mod basename;
 mod book;
+mod courier;
 mod disk;
 mod dotlock;
 mod ending;

@@ -11,7 +11,10 @@
 //! UIDs ascend. Version 1, Courier's, has only numbers and names. It is read and written as octets; what is not
 //! understood is kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::basename::Base;
 use crate::ledger::UID_MAX;
@@ -140,6 +143,23 @@ impl UidList {
             }
         }
         damage
+    }
+
+    /// Takes over unique-ids for POP3 that messages have had elsewhere. A message without a line gets one: what its UID is
+    /// nobody knows yet.
+    pub(crate) fn inherit(&mut self, uidls: Vec<(Base, String)>) {
+        let mut by_base: HashMap<_, _> = self.lines.iter().map(|(uid, line)| (Arc::clone(&line.base), *uid)).collect();
+        for (base, uidl) in uidls {
+            let uid = *by_base.entry(Arc::clone(&base)).or_insert(self.next);
+            if uid > UID_MAX {
+                return;
+            }
+            self.next = self.next.max(uid + 1);
+            let line = self.lines.entry(uid).or_insert_with(|| Line::new(base));
+            if line.field(b'P').is_none() {
+                line.fields = [&line.fields, &b" P"[..], uidl.as_bytes()].concat().into();
+            }
+        }
     }
 
     /// The whole file.

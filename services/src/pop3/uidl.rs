@@ -25,19 +25,25 @@ pub enum UidlFormat {
 pub struct NoUidlFormat;
 
 impl UidlFormat {
-    /// The message's unique-id: the one that it has had elsewhere, if the store knows one, else one of this form.
+    /// The message's unique-id: the one that it has had elsewhere, if the store knows one that clients can be told, else
+    /// one of this form.
     #[must_use]
     pub fn of(self, message: &Message, uidvalidity: u32) -> String {
-        if message.inherited_uidl.is_some() {
-            return message.uidl(uidvalidity);
+        if let Some(inherited) = message.inherited_uidl.as_deref().filter(|uidl| can_be_told(uidl)) {
+            return inherited.to_owned();
         }
         let uid = message.uid;
         match self {
-            Self::Dovecot => message.uidl(uidvalidity),
+            Self::Dovecot => format!("{uid:08x}{uidvalidity:08x}"),
             Self::Courier => format!("UID{uid}-{uidvalidity}"),
             Self::Cyrus => format!("{uidvalidity}.{uid}"),
         }
     }
+}
+
+/// RFC 1939 §7. Not every server has kept to it, and one message's name is no reason to withhold all of them.
+fn can_be_told(uidl: &str) -> bool {
+    (1..=70).contains(&uidl.len()) && uidl.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
 impl FromStr for UidlFormat {
@@ -86,6 +92,9 @@ mod tests {
     fn an_inherited_one_wins_over_every_format() {
         for format in [UidlFormat::Dovecot, UidlFormat::Courier, UidlFormat::Cyrus] {
             assert_eq!(format.of(&message(11, Some("UID3-9")), 1_700_000_000), "UID3-9");
+            for bad in ["", "\u{e4}", "a b", &"x".repeat(71)] {
+                assert_eq!(format.of(&message(11, Some(bad)), 1), format.of(&message(11, None), 1), "{bad:?}");
+            }
         }
     }
 
