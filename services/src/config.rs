@@ -215,8 +215,8 @@ pub struct Options {
     #[arg(hide_possible_values = true, help_heading = "Security")]
     pub pop3_apop: Option<bool>,
 
-    /// Proxy whose word on whom it speaks for is taken (POP3: XCLIENT, XOIP), and passwords without TLS; may be repeated.
-    /// The limit of connections from one address does not hold for it
+    /// Proxy that may say whom it speaks for (POP3: XCLIENT, XOIP), sends passwords without TLS, and is spared the limit of
+    /// connections from one address; may be repeated
     #[arg(long, value_name = "IP|NETWORK", help_heading = "Security")]
     #[serde(default, deserialize_with = "file::parsed_list")]
     pub trusted_proxy: Vec<Network>,
