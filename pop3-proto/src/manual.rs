@@ -172,6 +172,9 @@
 //! - Reply texts never hold what a peer sent.
 //! - A client takes away any dot behind CRLF, and behind a bare LF the first of two only. Some servers double it there, as ours does,
 //!   and some do not; this is right for both unless a line behind a bare LF begins with two dots of its own.
+//! - Dovecot 2.3 and Courier 1.0 do not double a dot that is a message's first octet. A client cannot know; the dot is lost, and a first
+//!   line of a lone dot ends the answer early. What then comes is a reply to nothing, which ends the session: nothing is deleted.
+//! - Neither those two nor most others count the CRLF that they add behind an open last line. What LIST says is a hint.
 //! - USER and PASS are sent together where the server speaks PIPELINING. Both replies must be positive.
 //! - A server that has no CAPA is taken for one of old: USER and PASS are tried.
 //! - Where UTF8 is offered [`Fetch`](crate::Fetch) asks for it, so that no message is held back or rewritten.

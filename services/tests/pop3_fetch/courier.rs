@@ -8,13 +8,14 @@ use std::process::{Command, Stdio};
 
 use crate::server::{Kind, PASSWORD, Place, Server, USER, free_ports, skip};
 
-const PROGRAM: &str = "/usr/lib/courier/courier/courierpop3d";
+/// Where `./test` unpacks it: it cannot be installed beside Dovecot's.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/foreign/courier-pop/usr/lib/courier/courier");
 const DAEMON: &str = "/usr/lib/courier/courier-authlib/authdaemond";
 
 /// `None`, and word of it, where there is none.
 pub(crate) fn start() -> Option<Server> {
-    if !Path::new(PROGRAM).exists() || !Path::new(DAEMON).exists() {
-        return skip("Fetch at Courier", "it is not installed (Debian: courier-pop)");
+    if !Path::new(FOLDER).exists() || !Path::new(DAEMON).exists() {
+        return skip("Fetch at Courier", "it is not there; ./test unpacks it");
     }
     if !may_unshare() {
         return skip("Fetch at Courier", "this system gives us no mount namespace, and it shall not read /etc/courier");
@@ -33,7 +34,7 @@ pub(crate) fn start() -> Option<Server> {
     let mut unshare = Command::new("unshare");
     // Whatever is started in it ends with it.
     unshare.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"]);
-    unshare.arg(script).arg(place.path()).args(ports.map(|port| port.to_string()));
+    unshare.arg(script).arg(place.path()).args(ports.map(|port| port.to_string())).arg(FOLDER);
     Some(Server::start(place, &mut unshare, ports, Kind::Courier))
 }
 
@@ -43,7 +44,7 @@ const AUTHDAEMONRC: &str = "authmodulelist=authuserdb\nauthmodulelistorig=authus
 /// What Courier's own scripts do, without daemons that outlive us.
 const START: &str = r#"
 set -e
-place=$1 clear=$2 tls=$3
+place=$1 clear=$2 tls=$3 courier=$4
 mount --bind "$place/etc" /etc/courier
 mount --bind "$place/run" /run/courier
 chown courier:courier /run/courier/authdaemon
@@ -55,7 +56,7 @@ while ! test -S /run/courier/authdaemon/socket; do sleep 0.02; done
 POP3AUTH="PLAIN LOGIN" POP3AUTH_TLS="PLAIN LOGIN" POP3_STARTTLS=YES POP3_TLS_REQUIRED=0
 COURIERTLS=/usr/bin/couriertls TLS_CERTFILE="$place/pair.pem" TLS_VERIFYPEER=NONE MAILDIRPATH=Maildir
 tcpd="/usr/sbin/couriertcpd -address=127.0.0.1 -maxprocs=40 -maxperip=40 -nodnslookup -noidentlookup"
-login="/usr/lib/courier/courier/courierpop3login /usr/lib/courier/courier/courierpop3d Maildir"
+login="$courier/courierpop3login $courier/courierpop3d Maildir"
 $tcpd "$clear" $login &
 POP3_TLS=1 POP3_STARTTLS=NO
 exec $tcpd "$tls" $COURIERTLS -server -tcpd $login

@@ -141,30 +141,19 @@ impl Server {
         }
     }
 
-    /// Messages that it can send: Courier ends the answer at a dot that is a message's whole first line.
+    /// Messages that it can send: both servers end the answer at a dot that is a message's whole first line.
     pub(crate) fn letters(&self) -> Vec<Letter> {
         let mut letters = nasty();
-        letters.retain(|letter| self.kind == Kind::Dovecot || !letter.text.starts_with(b".\r\n"));
+        letters.retain(|letter| !letter.text.starts_with(b".\r\n"));
         letters
     }
 
-    /// What is left of a message when it has come: on the wire there is no line without an end, and Courier does not double a
-    /// dot that is a message's first octet, so that whoever gets it takes it away.
+    /// What is left of a message when it has come: on the wire there is no line without an end, and neither server doubles a dot
+    /// that is a message's first octet, so that whoever gets it takes it away.
     pub(crate) fn sends(&self, Letter { text, .. }: &Letter) -> Vec<u8> {
-        let text = match self.kind {
-            Kind::Dovecot => text,
-            Kind::Courier => text.strip_prefix(b".").unwrap_or(text),
-        };
+        let text = text.strip_prefix(b".").unwrap_or(text);
         let end: &[u8] = if text.ends_with(b"\r\n") { b"" } else { b"\r\n" };
         [text, end].concat()
-    }
-
-    /// The octets that it says a message has: what Dovecot sends, and what Courier has.
-    pub(crate) fn says(&self, letter: &Letter) -> usize {
-        match self.kind {
-            Kind::Dovecot => self.sends(letter).len(),
-            Kind::Courier => letter.text.len(),
-        }
     }
 
     /// Messages in the maildrop.
