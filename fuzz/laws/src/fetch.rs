@@ -43,18 +43,37 @@ pub(crate) struct Visit {
 /// What a server says from its greeting to its list, by what it offers and says to what logs in. It may be a reply more or less
 /// than a client waits for: then the others move up.
 macro_rules! opening {
-    ($offers_and_logins:literal) => {
+    ($offers_and_logins:literal $(, $more:expr)?) => {
         concat!(
             "+OK ready <1896.697170952@dbc.mtview.ca.us>\r\n+OK\r\n",
             $offers_and_logins,
+            $($more,)?
             "+OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n+OK\r\n1 20\r\n2 5\r\n4 0\r\n.\r\n"
         )
         .as_bytes()
     };
 }
 
+/// Lines of UIDL, more than anybody takes.
+macro_rules! flood {
+    ($($tens:literal)*) => {
+        concat!("+OK\r\n", $(
+            $tens, "1 ", unique_id!(), $tens, "2 ", unique_id!(), $tens, "3 ", unique_id!(), $tens, "4 ", unique_id!(),
+            $tens, "5 ", unique_id!(), $tens, "6 ", unique_id!(), $tens, "7 ", unique_id!(), $tens, "8 ", unique_id!(),
+        )*)
+    };
+}
+
+/// A long one.
+macro_rules! unique_id {
+    () => {
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\
+         0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
+    };
+}
+
 // What is said often stands here often: scripts draw from the list as it is.
-const WORDS: [&[u8]; 55] = [
+const WORDS: [&[u8]; 58] = [
     opening!("USER\r\nUIDL\r\nPIPELINING\r\n.\r\n+OK\r\n+OK\r\n"),
     opening!("USER\r\nUIDL\r\nPIPELINING\r\n.\r\n+OK\r\n"),
     opening!("USER\r\nSASL X\r\nPIPELINING\r\n.\r\n+OK\r\n+OK\r\n"),
@@ -72,6 +91,9 @@ const WORDS: [&[u8]; 55] = [
     opening!("STLS\r\n.\r\n+OK\r\n+OK\r\nUSER\r\nPIPELINING\r\n.\r\n+OK\r\n+OK\r\n"),
     opening!("STLS\r\n.\r\n+OK\r\n+OK\r\nSASL X\r\nPIPELINING\r\n.\r\n+OK\r\n"),
     opening!("STLS\r\n.\r\n+OK\r\n+OK\r\nUSER\r\nUTF8 USER\r\n.\r\n+OK\r\n+OK\r\n+OK\r\n"),
+    opening!("USER\r\nSASL X\r\nSTLS\r\n.\r\n-ERR no\r\n+OK\r\n"),
+    opening!("STLS\r\nUSER\r\nPIPELINING\r\n.\r\n-ERR no\r\n+OK\r\n+OK\r\n"),
+    opening!("USER\r\nSASL X\r\n.\r\n+OK\r\n", flood!(1 2 3 4)),
     b"+OK\r\n",
     b"+OK\r\n",
     b"+OK\r\n",

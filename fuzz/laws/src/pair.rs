@@ -80,11 +80,13 @@ enum Line {
 }
 
 /// One side's engine and its driver.
-struct Half<E> {
+struct Half<E: Engine> {
     engine: E,
     input: BytesMut,
     out: BytesMut,
     state: State,
+    /// The question that its application still thinks about.
+    open: Option<E::Event>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +141,14 @@ impl Pair {
             226..=231 => {
                 let why = reason(draw);
                 self.visitor.leaves_early = true;
+                self.visitor.fails |= why == ShutDown::Fault && !self.is_goodbye_said();
                 Engine::shut_down(&mut self.client.engine, why, self.now, &mut self.client.out);
             }
             232..=237 => Engine::shut_down(&mut self.server.engine, reason(draw), self.now, &mut self.server.out),
-            238..=240 => self.client.engine.abort(),
+            238..=240 => {
+                self.visitor.fails |= !self.is_goodbye_said();
+                self.client.engine.abort();
+            }
             241..=243 => self.server.engine.abort(),
             244..=246 => {
                 self.line = Line::Cut;
@@ -151,6 +157,10 @@ impl Pair {
             }
             247.. => {}
         }
+    }
+
+    fn is_goodbye_said(&self) -> bool {
+        self.visitor.says_goodbye || self.client.out.ends_with(b"QUIT\r\n")
     }
 
     /// Carries all there is, both ways; says whether that was anything.
@@ -167,7 +177,7 @@ impl Pair {
         {
             *number = b'2';
         }
-        self.visitor.says_goodbye |= self.client.out.ends_with(b"QUIT\r\n");
+        self.visitor.says_goodbye = self.is_goodbye_said();
         carry(&mut self.client, &mut self.server, self.line, at_most)
     }
 
@@ -212,15 +222,21 @@ impl Pair {
             report.not_deleted,
             visitor.not_deleted.len()
         );
+        let is_done = report.goodbye.as_ref().is_some_and(Reply::is_positive);
+        ensure!(
+            is_done || report.deleted == 0 || report.trouble.is_some(),
+            "has no trouble with a goodbye that it lacks"
+        );
         let Some(asked) = host.asked else {
             ensure!(
-                report.deleted == 0 || !report.goodbye.as_ref().is_some_and(Reply::is_positive),
+                !is_done || report.deleted == 0,
                 "reports {} deleted messages, of which the server knows nothing",
                 report.deleted
             );
             return Ok(Outcome { received: visitor.received, deleted: 0 });
         };
         ensure!(visitor.says_goodbye, "deletes without QUIT");
+        ensure!(!visitor.fails, "deletes although its application has failed");
         ensure!(asked.len() == report.deleted, "reports {} deleted messages of {asked:?}", report.deleted);
         if let Some(goodbye) = &report.goodbye {
             ensure!(goodbye.is_positive() == host.agreed, "reports {goodbye:?}");
@@ -239,7 +255,7 @@ impl Pair {
 
 impl<E: Engine> Half<E> {
     fn new(engine: E) -> Self {
-        Self { engine, input: BytesMut::new(), out: BytesMut::new(), state: State::Open }
+        Self { engine, input: BytesMut::new(), out: BytesMut::new(), state: State::Open, open: None }
     }
 
     fn hear_no_more(&mut self) {
@@ -260,9 +276,16 @@ impl<E: Engine> Half<E> {
         // Each turn takes an octet, or is one of a few that need none.
         for turn in 0..64 + 4 * self.input.len() {
             match self.engine.next_event(now, &mut self.input, &mut self.out) {
+                Step::Event(event) if E::is_question(&event) && takes_time(draw) => self.open = Some(event),
                 Step::Event(event) => hear(&mut self.engine, event, draw, &mut self.out)?,
                 Step::NeedInput => return Ok(turn > 0 || self.out.len() > before),
-                Step::YourTurn => return Err(Broken::new("says that an answer was none")),
+                Step::YourTurn if self.open.is_some() && takes_time(draw) => return Ok(turn > 0),
+                Step::YourTurn => {
+                    let Some(event) = self.open.take() else {
+                        return Err(Broken::new("says that an answer was none"));
+                    };
+                    hear(&mut self.engine, event, draw, &mut self.out)?;
+                }
                 Step::Switch(_) if self.state == State::Open => {
                     self.state = State::Switching;
                     return Ok(true);
@@ -277,6 +300,11 @@ impl<E: Engine> Half<E> {
         }
         Err(Broken::new("goes on and on without input"))
     }
+}
+
+/// Whether an application answers later.
+fn takes_time(draw: &mut Draw<'_>) -> bool {
+    draw.octet() >= 230
 }
 
 /// Carries octets, and behind the last one that nothing follows; says whether that was anything.

@@ -4,7 +4,7 @@ mod common;
 
 use laws::fetch::Client;
 
-common::laws!(Client, 512, {
+common::laws!(Client, 2000, {
     split => ForgetsParts,
     bounds => Hoards,
     replies => SaysTwice,

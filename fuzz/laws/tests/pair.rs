@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 /// Mostly what carries octets; now and then anything.
 fn data() -> impl Strategy<Value = Vec<u8>> {
     let beginning = prop::collection::vec(any::<u8>(), 0..120);
-    let goings_on = prop::collection::vec(prop_oneof![30 => 0..=220_u8, 1 => any::<u8>()], 0..200);
+    let goings_on = prop::collection::vec(prop_oneof![10 => 0..=220_u8, 1 => any::<u8>()], 0..200);
     (any::<u8>(), any::<u8>(), beginning, goings_on)
         .prop_map(|(client, server, beginning, goings_on)| [vec![client, server], beginning, goings_on].concat())
 }
@@ -20,7 +20,7 @@ fn is_caught(wire: Wire) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn both_end_and_agree(data in data()) {

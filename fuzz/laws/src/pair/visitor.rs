@@ -23,6 +23,8 @@ pub(super) struct Visitor {
     pub(super) not_deleted: BTreeSet<u32>,
     pub(super) says_goodbye: bool,
     pub(super) leaves_early: bool,
+    /// It has failed before it said goodbye.
+    pub(super) fails: bool,
     pub(super) report: Option<Report>,
 }
 
@@ -37,6 +39,7 @@ impl Visitor {
             not_deleted: BTreeSet::new(),
             says_goodbye: false,
             leaves_early: false,
+            fails: false,
             report: None,
         }
     }
