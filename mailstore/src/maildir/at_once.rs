@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, io, path::Path, sync::Arc};
 
-use super::files::{File, Files, Held, Meta, Stamp};
+use super::files::{Directory, File, Files, Held, Meta, Stamp};
 
 /// The files as far as they are in memory. Whatever would have to wait for a disk, or changes anything there, is refused:
 /// it is for the pool.
@@ -38,6 +38,10 @@ impl Files for AtOnce {
     }
 
     fn list(&self, _: &Path) -> io::Result<Vec<OsString>> {
+        refused()
+    }
+
+    fn open_dir(&self, _: &Path) -> io::Result<Box<dyn Directory>> {
         refused()
     }
 

@@ -5,7 +5,10 @@ use std::{
     fs, io,
     os::{
         fd::OwnedFd,
-        unix::{ffi::OsStringExt, fs::FileExt},
+        unix::{
+            ffi::{OsStrExt, OsStringExt},
+            fs::FileExt,
+        },
     },
     path::{Component, Path, PathBuf},
 };
@@ -15,11 +18,14 @@ use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use rustix::{fs::ResolveFlags, io::ReadWriteFlags};
 
-use super::files::{File, Files, Held, Kind, Meta, Stamp};
+use super::files::{Directory, File, Files, Held, Kind, Meta, Stamp};
 
 /// Files are private to the user whose process it is.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const DIR_MODE: Mode = Mode::from_raw_mode(0o700);
+
+/// Reads, and does not wait for ever where somebody has put a pipe.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 
 /// Nothing leads out of the root, and no symbolic link anywhere.
 #[cfg(target_os = "linux")]
@@ -97,6 +103,15 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     }
 }
 
+/// A name that leads nowhere but into the directory it is looked up in.
+fn single(name: &OsStr) -> io::Result<&OsStr> {
+    match name.as_bytes() {
+        b"" | b"." | b".." => Err(outside()),
+        octets if octets.contains(&b'/') => Err(outside()),
+        _ => Ok(name),
+    }
+}
+
 fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the store")
 }
@@ -128,6 +143,10 @@ impl Files for Disk {
         Ok(names)
     }
 
+    fn open_dir(&self, dir: &Path) -> io::Result<Box<dyn Directory>> {
+        Ok(Box::new(DirOnDisk(self.beneath(dir, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty())?)))
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Meta> {
         let (dir, name) = self.parent(path)?;
         Ok(meta(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
@@ -149,14 +168,12 @@ impl Files for Disk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        // Not to wait for ever where somebody has put a pipe.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        Ok(Box::new(OnDisk(self.beneath(path, flags, Mode::empty())?.into())))
+        Ok(Box::new(OnDisk(self.beneath(path, READ, Mode::empty())?.into())))
     }
 
     #[cfg(target_os = "linux")]
     fn open_at_once(&self, path: &Path) -> Option<Box<dyn File>> {
-        let fd = self.cached(path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?;
+        let fd = self.cached(path, READ).ok()?;
         Some(Box::new(OnDisk(fd.into())))
     }
 
@@ -197,6 +214,19 @@ impl Files for Disk {
 
     fn root(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+}
+
+struct DirOnDisk(OwnedFd);
+
+impl Directory for DirOnDisk {
+    fn stat(&self, name: &OsStr) -> io::Result<Meta> {
+        Ok(meta(&rustix::fs::statat(&self.0, single(name)?, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    fn open(&self, name: &OsStr) -> io::Result<Box<dyn File>> {
+        let flags = READ | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(Box::new(OnDisk(rustix::fs::openat(&self.0, single(name)?, flags, Mode::empty())?.into())))
     }
 }
 
@@ -305,6 +335,14 @@ mod tests {
         assert!(disk.list(Path::new("way")).is_err());
         assert!(disk.lock(Path::new("dir/file")).is_err());
         assert_eq!(disk.stat(Path::new("way")).unwrap().kind, Kind::Other);
+        assert!(disk.open_dir(Path::new("way")).is_err());
+        let dir = disk.open_dir(Path::new("dir")).unwrap();
+        assert!(dir.open(OsStr::new("file")).is_err());
+        assert_eq!(dir.stat(OsStr::new("file")).unwrap().kind, Kind::Other);
+        for name in ["", ".", "..", "../secret/file", "./file", "/etc/passwd"] {
+            assert!(dir.open(OsStr::new(name)).is_err(), "{name}");
+            assert!(dir.stat(OsStr::new(name)).is_err(), "{name}");
+        }
         // Removing a link removes the link.
         disk.remove(Path::new("dir/file")).unwrap();
         assert!(outer.path().join("secret/file").exists());
@@ -332,6 +370,11 @@ mod tests {
             assert!(matches!(file.read_at_once(&mut buffer, 6), Some(0) | None));
         }
         assert!(disk.stat_at_once(path).is_none_or(|known| known.unwrap() == disk.stat(path).unwrap()));
+        let root = disk.open_dir(Path::new("")).unwrap();
+        assert_eq!(root.stat(OsStr::new("file")).unwrap(), disk.stat(path).unwrap());
+        assert_eq!(root.open(OsStr::new("file")).unwrap().read_at(&mut buffer, 4).unwrap(), 2);
+        assert_eq!(root.stat(OsStr::new("nothing")).err().unwrap().kind(), io::ErrorKind::NotFound);
+        assert_eq!(root.open(OsStr::new("nothing")).err().unwrap().kind(), io::ErrorKind::NotFound);
         let nothing = disk.stat_at_once(Path::new("nothing"));
         assert!(nothing.is_none_or(|known| known.unwrap_err().kind() == io::ErrorKind::NotFound));
         assert!(disk.lock_at_once(Path::new("lock")).is_none(), "it makes no file");

@@ -102,11 +102,12 @@ impl Open<'_> {
     fn learn_endings(&mut self, uids: &[RangeInclusive<u32>]) -> Result<Learnt, Fault> {
         let mut learnt = Learnt::All;
         let mut endings = Vec::new();
+        let mut messages = self.site.messages();
         for Entry { message, place } in self.mirror.ledger.among(uids).filter(|entry| entry.place.ending.is_none()) {
             self.lock.keep_fresh().doing("refresh the mailbox's lock")?;
-            let path = self.site.message(place.dir, &place.base, &place.info);
             let form = Form::of(place.physical, message.size);
-            match self.site.files.open(&path).and_then(|file| Ending::read(&*file, place.physical, form)) {
+            let file = messages.open(place.dir, &place.base, &place.info);
+            match file.and_then(|file| Ending::read(&*file, place.physical, form)) {
                 Ok(ending) => endings.push((message.uid, ending)),
                 Err(error) if whole::is_missing(&error) => learnt = Learnt::AllButMissing,
                 Err(error) => return Err(error).doing("look at a message's end").map_err(Fault::from),

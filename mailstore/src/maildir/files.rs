@@ -2,7 +2,7 @@
 //! any call ([`testing::SimFiles`](crate::testing::SimFiles)).
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt, io,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -33,6 +33,12 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As the system's.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Opens a directory, for who looks at many of its names: the way to it is walked once.
+    ///
+    /// # Errors
+    /// As the system's.
+    fn open_dir(&self, dir: &Path) -> io::Result<Box<dyn Directory>>;
 
     /// What is known about a name.
     ///
@@ -112,6 +118,22 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     fn root(&self) -> Option<&Path> {
         None
     }
+}
+
+/// An open directory. It stays the same one should another get its name. Names are single ones, as [`Files::list`] says
+/// them, and symbolic links are not followed.
+pub trait Directory: Send + Sync {
+    /// What is known about a name.
+    ///
+    /// # Errors
+    /// `NotFound` when there is nothing of that name.
+    fn stat(&self, name: &OsStr) -> io::Result<Meta>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As the system's.
+    fn open(&self, name: &OsStr) -> io::Result<Box<dyn File>>;
 }
 
 /// An open file.

@@ -58,7 +58,7 @@ pub use self::{
     account::MaildirAccount,
     address::{account_address, account_directory},
     disk::Disk,
-    files::{File, Files, Held, Kind, Meta, Stamp},
+    files::{Directory, File, Files, Held, Kind, Meta, Stamp},
     mailbox::MaildirMailbox,
     reader::MaildirReader,
     writer::MaildirWriter,

@@ -12,7 +12,7 @@ use super::{
     lines::Widen,
     mirror::{KnownMessages, Looked, Mirror, Place, Trust, fact, letters},
     reader::Form,
-    site::{Dir, Doing, Sight, Site, missing_is_gone, text},
+    site::{Dir, Doing, Messages, Sight, Site, missing_is_gone, text},
     uidlist::Line,
     whole,
 };
@@ -166,13 +166,14 @@ impl Mirror {
     ) -> Result<(), Fault> {
         let mut next = self.list.next;
         let (mut lines, mut entries) = (Vec::new(), Vec::with_capacity(found.len()));
+        let mut messages = site.messages();
         for Found { base, dir, info, listed } in found {
             let known = listed.and_then(|uid| known.remove(&uid));
             let measures = match &known {
                 Some(known) => known.measures(),
                 None => {
                     let line = listed.and_then(|uid| self.list.lines.get(&uid));
-                    match measure(site, lock, dir, &base, &info, line)? {
+                    match measure(&mut messages, lock, dir, &base, &info, line)? {
                         Some(measures) => measures,
                         None => continue,
                     }
@@ -277,7 +278,7 @@ fn trust(modified: Stamp, looked: Stamp) -> Trust {
 /// Finds out a message's date and sizes: from its name and its line where they say it, else by reading it. `None` if it
 /// is no message file, or has just gone.
 fn measure(
-    site: &Site,
+    messages: &mut Messages<'_>,
     lock: &mut Dotlock,
     dir: Dir,
     base: &[u8],
@@ -286,8 +287,7 @@ fn measure(
 ) -> Result<Option<Measures>, Fault> {
     const DOING: &str = "look at a message";
     lock.keep_fresh().doing("refresh the mailbox's lock")?;
-    let path = site.message(dir, base, info);
-    let meta = match site.files.stat(&path) {
+    let meta = match messages.stat(dir, base, info) {
         Ok(meta @ Meta { kind: Kind::File, .. }) => meta,
         Ok(Meta { kind: Kind::Dir | Kind::Other, .. }) => return Ok(None),
         Err(error) if whole::is_missing(&error) => return Ok(None),
@@ -300,7 +300,7 @@ fn measure(
     if let Some(size) = said.filter(|size| same_file && (physical..=physical.saturating_mul(2)).contains(size)) {
         return Ok(Some(Measures { internal_date, physical, size, ending: None }));
     }
-    let measured = site.files.open(&path).and_then(|file| {
+    let measured = messages.open(dir, base, info).and_then(|file| {
         let size = physical + growth(&*file, lock)?;
         Ok((size, Ending::read(&*file, physical, Form::of(physical, size))?))
     });

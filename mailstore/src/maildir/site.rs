@@ -16,7 +16,7 @@ use std::{
 use super::{
     basename::{self, Base, Info},
     fault::Fault,
-    files::{Files, Kind, Stamp},
+    files::{Directory, File, Files, Kind, Meta, Stamp},
     whole,
 };
 use crate::error::Trouble;
@@ -80,7 +80,12 @@ impl Site {
 
     /// A message's file.
     pub(crate) fn message(&self, dir: Dir, base: &[u8], info: &Info) -> PathBuf {
-        self.sub(dir).join(OsString::from_vec(basename::file_name(base, info)))
+        self.sub(dir).join(file_name(base, info))
+    }
+
+    /// The files of many messages.
+    pub(crate) fn messages(&self) -> Messages<'_> {
+        Messages { site: self, new: None, cur: None }
     }
 
     /// The unique part of a new base name, and the moment in it. A delivery id stands in it too, so that a message
@@ -196,6 +201,40 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// The files of many messages, in directories that are opened once, when they are needed first.
+pub(crate) struct Messages<'s> {
+    site: &'s Site,
+    new: Option<Box<dyn Directory>>,
+    cur: Option<Box<dyn Directory>>,
+}
+
+impl Messages<'_> {
+    /// What is known about a message's file.
+    pub(crate) fn stat(&mut self, dir: Dir, base: &[u8], info: &Info) -> io::Result<Meta> {
+        self.dir(dir)?.stat(&file_name(base, info))
+    }
+
+    /// Opens a message's file for reading.
+    pub(crate) fn open(&mut self, dir: Dir, base: &[u8], info: &Info) -> io::Result<Box<dyn File>> {
+        self.dir(dir)?.open(&file_name(base, info))
+    }
+
+    fn dir(&mut self, dir: Dir) -> io::Result<&dyn Directory> {
+        let directory = match dir {
+            Dir::New => &mut self.new,
+            Dir::Cur => &mut self.cur,
+        };
+        Ok(&**match directory {
+            Some(open) => open,
+            None => directory.insert(self.site.files.open_dir(&self.site.sub(dir))?),
+        })
+    }
+}
+
+fn file_name(base: &[u8], info: &Info) -> OsString {
+    OsString::from_vec(basename::file_name(base, info))
 }
 
 /// A base name as a text.

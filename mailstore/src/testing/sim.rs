@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use crate::maildir::{File, Files, Held, Kind, Meta, Stamp};
+use crate::maildir::{Directory, File, Files, Held, Kind, Meta, Stamp};
 
 /// When it is on this disk at first.
 const BEGINNING: i64 = 1_800_000_000;
@@ -224,7 +224,7 @@ impl SimFiles {
         }
     }
 
-    fn handle(&self, inode: u64, life: u64) -> Box<dyn File> {
+    fn handle(&self, inode: u64, life: u64) -> Box<SimFile> {
         Box::new(SimFile { files: self.clone(), inode, life })
     }
 }
@@ -353,6 +353,13 @@ impl Files for SimFiles {
         Ok(disk.entries(dir)?.keys().cloned().collect())
     }
 
+    fn open_dir(&self, dir: &Path) -> io::Result<Box<dyn Directory>> {
+        let mut disk = self.call()?;
+        let inode = disk.find(dir)?;
+        disk.entries(inode)?;
+        Ok(self.handle(inode, disk.life))
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Meta> {
         let mut disk = self.call()?;
         let inode = disk.find(path)?;
@@ -442,6 +449,7 @@ impl Files for SimFiles {
     }
 }
 
+/// An open file or directory.
 struct SimFile {
     files: SimFiles,
     inode: u64,
@@ -456,6 +464,28 @@ impl SimFile {
         }
         let failure = disk.due()?;
         Ok((disk, failure))
+    }
+
+    /// What a name in this directory stands for.
+    fn named(&self, name: &OsStr) -> io::Result<(MutexGuard<'_, SimDisk>, u64)> {
+        let (mut disk, failure) = self.call()?;
+        if let Some(failure) = failure {
+            return Err(disk.fail(failure));
+        }
+        let inode = *disk.entries(self.inode)?.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok((disk, inode))
+    }
+}
+
+impl Directory for SimFile {
+    fn stat(&self, name: &OsStr) -> io::Result<Meta> {
+        let (disk, inode) = self.named(name)?;
+        disk.meta(inode)
+    }
+
+    fn open(&self, name: &OsStr) -> io::Result<Box<dyn File>> {
+        let (disk, inode) = self.named(name)?;
+        Ok(self.files.handle(inode, disk.life))
     }
 }
 
