@@ -74,10 +74,9 @@ impl Book {
             return Ok(());
         }
         const DOING: &str = "append to the facts file";
-        let lines: String = facts.iter().map(Fact::written).collect();
         let mut file = site.files.append(&site.control(facts::NAME)).doing(DOING)?;
         self.unsynced = true;
-        file.write(lines.as_bytes()).doing(DOING)?;
+        file.write(Fact::lines(facts).as_bytes()).doing(DOING)?;
         self.seen = Some(file.stat().doing(DOING)?);
         self.facts.lines += facts.len();
         Ok(())
@@ -120,8 +119,7 @@ impl Book {
         all.extend(messages);
         all.extend(self.facts.deliveries.iter().map(|(id, delivery)| Fact::Delivered(id.clone(), delivery.clone())));
         all.extend(self.facts.unknown.iter().cloned().map(Fact::Unknown));
-        let lines: String = all.iter().map(Fact::written).collect();
-        let content = format!("{}{lines}", facts::HEADER);
+        let content = format!("{}{}", facts::HEADER, Fact::lines(&all));
         let (path, beside) = (site.control(facts::NAME), site.control(facts::BESIDE));
         whole::replace(&*site.files, &path, &beside, content.as_bytes()).doing("write the facts file")?;
         // The name too: what is appended from now on must not vanish with it.

@@ -14,7 +14,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt::Write as _,
+    fmt::{self, Write as _},
     ops::RangeInclusive,
     str::{FromStr, SplitN},
     sync::Arc,
@@ -92,36 +92,48 @@ pub(crate) struct Facts {
 }
 
 impl Fact {
-    /// The line as it stands in the file.
-    pub(crate) fn written(&self) -> String {
-        let fact = match self {
-            Self::UidValidity(value) => format!("V {value}"),
-            Self::Highest(modseq) => format!("H {modseq}"),
-            Self::Ceiling(modseq) => format!("M {modseq}"),
-            Self::Claimed(uid) => format!("R {uid}"),
-            Self::Message(uid, known) => {
-                let numbers: Vec<_> = known.numbers.iter().map(u32::to_string).collect();
-                let numbers = if numbers.is_empty() { "-".to_owned() } else { numbers.join(",") };
-                let letters = if known.letters.is_empty() { "-" } else { &known.letters };
-                let ending = match known.ending {
+    /// The lines of facts as they stand in the file.
+    pub(crate) fn lines(facts: &[Self]) -> String {
+        let (mut lines, mut fact) = (String::new(), String::new());
+        for each in facts {
+            fact.clear();
+            // Writing to a string cannot fail.
+            let _ = each.write(&mut fact);
+            let _ = writeln!(lines, "{:08x} {fact}", crc32c::crc32c(fact.as_bytes()));
+        }
+        lines
+    }
+
+    fn write(&self, to: &mut String) -> fmt::Result {
+        match self {
+            Self::UidValidity(value) => write!(to, "V {value}"),
+            Self::Highest(modseq) => write!(to, "H {modseq}"),
+            Self::Ceiling(modseq) => write!(to, "M {modseq}"),
+            Self::Claimed(uid) => write!(to, "R {uid}"),
+            Self::Message(uid, Known { modseq, letters, numbers, internal_date, size, physical, ending }) => {
+                let letters = if letters.is_empty() { "-" } else { letters };
+                write!(to, "F {uid} {modseq} {letters} ")?;
+                match &**numbers {
+                    [] => to.push('-'),
+                    [first, rest @ ..] => {
+                        write!(to, "{first}")?;
+                        rest.iter().try_for_each(|number| write!(to, ",{number}"))?;
+                    }
+                }
+                let ending = match ending {
                     None => "",
                     Some(Ending::Crlf) => " E",
                     Some(Ending::Open) => " O",
                 };
-                let Known { modseq, internal_date, size, physical, .. } = known;
-                format!("F {uid} {modseq} {letters} {numbers} {internal_date} {size} {physical}{ending}")
+                write!(to, " {internal_date} {size} {physical}{ending}")
             }
-            Self::Gone(modseq, uids) => format!("X {modseq} {} {}", uids.start(), uids.end()),
+            Self::Gone(modseq, uids) => write!(to, "X {modseq} {} {}", uids.start(), uids.end()),
             Self::Delivered(id, Delivery { at, uid, guid }) => {
-                format!("D {at} {uid} {id} {}", guid.replace(char::is_control, "_"))
+                write!(to, "D {at} {uid} {id} {}", guid.replace(char::is_control, "_"))
             }
-            Self::Keyword(number, name) => format!("K {number} {name}"),
-            Self::Unknown(fact) => fact.clone(),
-        };
-        let mut line = String::with_capacity(fact.len() + 10);
-        // Writing to a string cannot fail.
-        let _ = writeln!(line, "{:08x} {fact}", crc32c::crc32c(fact.as_bytes()));
-        line
+            Self::Keyword(number, name) => write!(to, "K {number} {name}"),
+            Self::Unknown(fact) => to.write_str(fact),
+        }
     }
 
     fn parse(fact: &str) -> Option<Self> {
@@ -249,6 +261,8 @@ pub(crate) fn ranges(uids: impl IntoIterator<Item = u32>) -> Vec<RangeInclusive<
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -259,8 +273,7 @@ mod tests {
     }
 
     fn file(facts: &[Fact]) -> Vec<u8> {
-        let lines = facts.iter().map(Fact::written).collect::<String>();
-        format!("{HEADER}{lines}").into_bytes()
+        format!("{HEADER}{}", Fact::lines(facts)).into_bytes()
     }
 
     #[test]
@@ -281,7 +294,10 @@ mod tests {
             Fact::Unknown("Z of a later version".to_owned()),
         ];
         for fact in &all {
-            assert_eq!(checked(fact.written().trim_end().as_bytes()).and_then(Fact::parse).as_ref(), Some(fact));
+            assert_eq!(
+                checked(Fact::lines(slice::from_ref(fact)).trim_end().as_bytes()).and_then(Fact::parse).as_ref(),
+                Some(fact)
+            );
         }
         let (facts, damage) = Facts::parse(&file(&all)).unwrap();
         assert_eq!((damage, facts.lines, facts.ceiling, facts.claimed), (Damage::None, 12, u64::MAX, 9));
@@ -328,7 +344,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_text_is_survived(text in "[A-Z] [-0-9, a]{0,30}") {
-            let line = Fact::Unknown(text).written();
+            let line = Fact::lines(&[Fact::Unknown(text)]);
             let (facts, _) = Facts::parse(format!("{HEADER}{line}").as_bytes()).unwrap();
             prop_assert!(facts.lines <= 1);
         }

@@ -296,11 +296,13 @@ impl Mirror {
         const DOING: &str = "append to the uidlist";
         let Some((last, _)) = lines.last() else { return Ok(()) };
         self.list.next = self.list.next.max(last + 1);
-        let written: Vec<u8> = lines.iter().flat_map(|(uid, line)| line.written(*uid)).collect();
-        self.list.lines.extend(lines);
         if self.list.appendable == Appendable::No {
+            self.list.lines.extend(lines);
             return self.rewrite_list(site, lock);
         }
+        let mut written = Vec::new();
+        lines.iter().for_each(|(uid, line)| line.write(*uid, &mut written));
+        self.list.lines.extend(lines);
         still_ours(lock)?;
         let mut file = site.files.append(&site.control(uidlist::NAME)).doing(DOING)?;
         file.write(&written).and_then(|()| file.sync()).doing(DOING)?;

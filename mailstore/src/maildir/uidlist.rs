@@ -74,9 +74,11 @@ impl Line {
         std::str::from_utf8(self.field(key)?).ok()
     }
 
-    /// The line as it stands in the file.
-    pub(crate) fn written(&self, uid: u32) -> Vec<u8> {
-        [uid.to_string().as_bytes(), &self.fields, b" :", &self.base, b"\n"].concat()
+    /// Writes the line as it stands in the file.
+    pub(crate) fn write(&self, uid: u32, to: &mut Vec<u8>) {
+        for part in [uid.to_string().as_bytes(), &self.fields, b" :", &self.base, b"\n"] {
+            to.extend_from_slice(part);
+        }
     }
 }
 
@@ -167,7 +169,7 @@ impl UidList {
         let header = format!("3 V{} N{} G{}", self.uidvalidity, self.next, self.guid);
         let mut content = [header.as_bytes(), &self.extra, b"\n"].concat();
         for (uid, line) in &self.lines {
-            content.extend_from_slice(&line.written(*uid));
+            line.write(*uid, &mut content);
         }
         content
     }
