@@ -12,7 +12,7 @@ use super::{
     book::{Book, stat},
     courier,
     dotlock::Dotlock,
-    ending::Ending,
+    ending::{Ending, Ends},
     facts::{self, Fact, Known},
     fault::Fault,
     files::{Files, Meta},
@@ -62,6 +62,7 @@ pub(crate) struct Mirror {
     pub(super) dirs: Option<Looked>,
     /// The watermark of \Recent that the facts file has.
     claimed: u32,
+    pub(super) ends: Ends,
     /// Something was begun and not ended: nothing here may be trusted.
     pub(super) in_doubt: bool,
 }
@@ -103,7 +104,7 @@ pub(crate) enum Refreshed {
 
 impl Mirror {
     /// Reads a mailbox.
-    pub(crate) fn load(site: &Site, lock: &mut Dotlock, files: ControlFiles) -> Result<Self, Fault> {
+    pub(crate) fn load(site: &Site, lock: &mut Dotlock, files: ControlFiles, ends: Ends) -> Result<Self, Fault> {
         // What lies in tmp is nobody's mail; that it cannot be swept is no reason to hold mail back.
         let _ = site.sweep_tmp();
         let (mut list, list_seen) = load_list(site)?;
@@ -146,6 +147,7 @@ impl Mirror {
             book,
             dirs: None,
             claimed,
+            ends,
             in_doubt: false,
         };
         mirror.ledger.keywords = mirror.keywords.names();
