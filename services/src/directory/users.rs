@@ -295,7 +295,8 @@ impl Table {
 /// The owner's and nobody else's.
 const PRIVATE: u32 = 0o600;
 
-const HEAD: &[u8] = b"# Users of this mail server: one address:verifier a line. No password stands here but as {PLAIN}password.\n";
+const HEAD: &[u8] =
+    b"# Users of this mail server: one address:verifier a line. No password stands here but as {PLAIN}password.\n";
 
 fn read(path: &Path, options: &UsersOptions) -> Result<Vec<u8>, UsersError> {
     let failed = |source| UsersError::Read { path: path.to_owned(), source };
