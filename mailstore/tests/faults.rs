@@ -2,14 +2,14 @@
 //! is kept, exactly once, and trying again never doubles anything.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use mailstore::{
-    Account, Appended, Expunge, FlagChange, Flags, LeaseKind, Mailbox, NewMessage, Reader, Recent, Snapshot,
-    SpecialUse, Store, SystemFlag, Writer,
+    Account, Appended, Expunge, FlagChange, Flags, Mailbox, NewMessage, Reader, Recent, Snapshot, SpecialUse, Store,
+    SystemFlag, Writer,
     error::AppendError,
-    maildir::{Files, MaildirConfig, MaildirMailbox, MaildirStore},
+    maildir::{MaildirConfig, MaildirMailbox, MaildirStore},
     testing::{Failure, Loss, SimFiles, block_on},
 };
 
@@ -302,48 +302,6 @@ fn told_numbers_never_go_back_whenever_the_power_goes() {
 }
 
 #[test]
-fn whatever_call_fails_who_has_the_maildrop_is_told_the_right_ends() {
-    let new = Path::new("example.org/alice/new");
-    let look = |world: &World| {
-        block_on(async {
-            let account = world.store.open("alice@example.org").await.ok()?;
-            let _lease = account.lease(LeaseKind::Maildrop).await.ok()?;
-            let seen = world.inbox.snapshot(Recent::Peek).await.ok()?.messages.len();
-            Some((seen, world.inbox.open_ended(&[1..=99]).await.ok()?))
-        })
-    };
-    for failure in [Failure::Error, Failure::Full, Failure::PowerOff] {
-        let come = |world: &World| {
-            for (name, text) in [("2.open,S=3,W=4", &b"a\nb"[..]), ("3.whole,S=4,W=6", b"a\nb\n"), ("4.none", b"c")] {
-                let written = world.disk.create(&new.join(name)).and_then(|mut file| {
-                    file.write(text)?;
-                    file.sync()
-                });
-                written.and_then(|()| world.disk.sync_dir(new)).ok()?;
-            }
-            look(world)
-        };
-        let arrival = {
-            let world = World::new();
-            let before = world.disk.calls();
-            let all = come(&world);
-            assert_eq!(all, Some((4, vec![2, 4])));
-            world.disk.calls() - before
-        };
-        let coming = 3 * 4;
-        for call in coming + 1..=arrival {
-            let world = World::new();
-            world.disk.fail_at(call, failure);
-            let outcome = come(&world);
-            assert!(!world.disk.take_plan(), "call {call} of {arrival}");
-            assert!(outcome.is_none_or(|all| all == (4, vec![2, 4])), "{failure:?} at call {call}");
-            let world = if failure == Failure::PowerOff { world.restarted(Loss::All) } else { world };
-            assert_eq!(look(&world), Some((4, vec![2, 4])), "{failure:?} at call {call}, again");
-        }
-    }
-}
-
-#[test]
 fn an_expunged_delivery_stays_known_whenever_the_power_goes() {
     for loss in LOSSES {
         let expunge = |world: &World| {
@@ -463,7 +421,8 @@ fn flags_that_cannot_all_be_stored_are_not_stored() {
 
 #[test]
 fn what_is_left_in_tmp_is_swept_when_it_is_old() {
-    let tmp = Path::new("example.org/alice/tmp");
+    use mailstore::maildir::Files;
+    let tmp = std::path::Path::new("example.org/alice/tmp");
     let world = World::new();
     let mut writer = block_on(world.inbox.append(named("id-1"))).unwrap();
     block_on(writer.write(Bytes::from(vec![b'x'; 100_000]))).unwrap();

@@ -10,9 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use mailstore::{
-    Account, Changes, Delta, Expunge, FlagChange, Flags, LeaseKind, Mailbox, NewMessage, Reader, Recent, Since,
-    Snapshot, Store, SystemFlag, Writer,
-    maildir::{MaildirAccount, MaildirConfig, MaildirMailbox, MaildirStore},
+    Account, Changes, Delta, Expunge, FlagChange, Flags, Mailbox, NewMessage, Reader, Recent, Since, Snapshot, Store,
+    SystemFlag, Writer,
+    maildir::{MaildirConfig, MaildirMailbox, MaildirStore},
     testing::block_on,
 };
 
@@ -90,13 +90,10 @@ impl World {
     }
 }
 
-fn account(dir: &Path) -> MaildirAccount {
-    let store = MaildirStore::open(dir, &MaildirConfig::default()).unwrap();
-    block_on(store.open("alice@example.org")).unwrap()
-}
-
 fn open(dir: &Path) -> MaildirMailbox {
-    block_on(account(dir).open("INBOX")).unwrap()
+    let store = MaildirStore::open(dir, &MaildirConfig::default()).unwrap();
+    let account = block_on(store.open("alice@example.org")).unwrap();
+    block_on(account.open("INBOX")).unwrap()
 }
 
 #[test]
@@ -149,40 +146,6 @@ fn of_foreign_messages_the_end_is_looked_at_once() {
     assert_eq!(known(&world), [3, 5, 6, 7], "nobody looks again");
     let world = world.reopened();
     assert_eq!(known(&world), [3, 5, 6, 7], "also not after a restart");
-}
-
-#[test]
-fn the_ends_are_looked_at_with_the_rest_for_who_has_the_maildrop() {
-    let world = World::new();
-    let account = account(world.dir.path());
-    let world = World { inbox: block_on(account.open("INBOX")).unwrap(), ..world };
-    let appears = |name: &str, text: &str| {
-        fs::write(world.path(name), text).unwrap();
-        symlink("1.a,S=1,W=1", world.path(&format!("{name}.link"))).unwrap();
-        fs::create_dir(world.path(&format!("{name}.directory"))).unwrap();
-    };
-    let open_ended = |mailbox: &MaildirMailbox| block_on(mailbox.open_ended(&[1..=99])).unwrap();
-    let seen = |mailbox: &MaildirMailbox| block_on(mailbox.snapshot(Recent::Peek)).unwrap().messages.len();
-
-    let lease = block_on(account.lease(LeaseKind::Maildrop)).unwrap();
-    appears("new/1.a,S=1,W=1", "a");
-    appears("new/2.b,S=2,W=3", "b\n");
-    block_on(account.create("Other", None)).unwrap();
-    let other = block_on(account.open("Other")).unwrap();
-    appears(".Other/new/3.c,S=2,W=3", "c\n");
-    assert_eq!((world.uids(), seen(&other)), (vec![1, 2], 1));
-    for name in ["new/1.a,S=1,W=1", "new/2.b,S=2,W=3", ".Other/new/3.c,S=2,W=3"] {
-        fs::write(world.path(name), "??").unwrap();
-    }
-    assert_eq!(open_ended(&world.inbox), [1], "it was looked at before");
-    assert_eq!(open_ended(&other), [1], "it was not: the maildrop is INBOX");
-
-    block_on(lease.release());
-    world.tick();
-    appears("new/4.d,S=2,W=3", "d\n");
-    assert_eq!(world.uids(), [1, 2, 3]);
-    fs::write(world.path("new/4.d,S=2,W=3"), "??").unwrap();
-    assert_eq!(open_ended(&world.inbox), [1, 3], "nobody had the maildrop any more");
 }
 
 #[test]

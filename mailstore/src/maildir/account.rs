@@ -3,10 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use super::{
@@ -48,26 +45,13 @@ pub(crate) struct Core {
     dir: PathBuf,
     pub(crate) hub: Hub,
     turns: Turns,
-    /// Whether somebody here has the maildrop, and so will ask how the messages of INBOX end.
-    leased: AtomicBool,
     /// Mailboxes that somebody has open, by name.
     folders: Mutex<HashMap<String, Weak<Folder>>>,
 }
 
 impl Core {
     pub(crate) fn new(shelf: Arc<Shelf>, dir: PathBuf) -> Self {
-        Self {
-            shelf,
-            dir,
-            hub: Hub::new(),
-            turns: Turns::default(),
-            leased: AtomicBool::new(false),
-            folders: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn is_leased(&self) -> bool {
-        self.leased.load(Ordering::Relaxed)
+        Self { shelf, dir, hub: Hub::new(), turns: Turns::default(), folders: Mutex::default() }
     }
 
     fn files(&self) -> &dyn Files {
@@ -517,11 +501,7 @@ impl Account for MaildirAccount {
             }
         };
         let held = taken.ok_or(LeaseError::Taken)?;
-        let core = Arc::clone(&self.core);
-        core.leased.store(true, Ordering::Relaxed);
         Ok(Lease::new(move || {
-            // Before the next one can have it.
-            core.leased.store(false, Ordering::Relaxed);
             drop(held);
             Box::pin(async {})
         }))

@@ -2,8 +2,7 @@
 //!
 //! POP3 sends a CRLF more where it does not, and must count it beforehand. No name and no list of Dovecot's says it. What
 //! we write ourselves we see the end of, and a foreign file whose size nobody knows is read whole anyway; of all others
-//! the last octets are looked at when somebody asks first, so that who never asks never pays; who has the maildrop will
-//! ask, and they are looked at with the rest. The answer is kept in the
+//! the last octets are looked at when somebody asks first, so that who never asks never pays. The answer is kept in the
 //! facts file: a message does not change, and so each is looked at once in its life.
 
 use std::{io, ops::RangeInclusive};
@@ -45,15 +44,6 @@ impl Ending {
             _ => Self::Open,
         })
     }
-}
-
-/// Whether the ends of messages are looked at when the messages are taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ends {
-    /// Nobody may ever want to know them.
-    Unasked,
-    /// Somebody has the maildrop, and will count octets next.
-    Asked,
 }
 
 /// The end of a message that comes in pieces.

@@ -13,7 +13,6 @@ use super::{
     account::Core,
     alter::Open,
     dotlock::Dotlock,
-    ending::Ends,
     fault::Fault,
     mirror::{ControlFiles, Mirror, Refreshed},
     reader::{Mark, Trust},
@@ -219,7 +218,6 @@ impl Folder {
 
     /// The mirror, up to date with the control files.
     fn bring_up<'s>(&self, state: &'s mut State, lock: &mut Dotlock) -> Result<&'s mut Mirror, Fault> {
-        let ends = self.ends();
         let control_files = match state {
             State::Read(mirror) if mirror.in_doubt => ControlFiles::Doubted,
             State::Read(mirror) => match mirror.refresh(&self.site) {
@@ -238,22 +236,11 @@ impl Folder {
         if let State::Unread(_) = state {
             // Should this fail, whatever it did is done anew.
             *state = State::Unread(ControlFiles::Doubted);
-            *state = State::Read(Box::new(Mirror::load(&self.site, lock, control_files, ends)?));
+            *state = State::Read(Box::new(Mirror::load(&self.site, lock, control_files)?));
         }
         match state {
-            State::Read(mirror) => {
-                mirror.ends = ends;
-                Ok(mirror)
-            }
+            State::Read(mirror) => Ok(mirror),
             State::Unread(_) => Err(Fault::Trouble(Trouble::Unavailable)),
-        }
-    }
-
-    /// The maildrop is INBOX.
-    fn ends(&self) -> Ends {
-        match self.site.dir == self.site.account && self.account.is_leased() {
-            true => Ends::Asked,
-            false => Ends::Unasked,
         }
     }
 

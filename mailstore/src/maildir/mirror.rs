@@ -12,7 +12,7 @@ use super::{
     book::{Book, stat},
     courier,
     dotlock::Dotlock,
-    ending::{Ending, Ends},
+    ending::Ending,
     facts::{self, Fact, Known},
     fault::Fault,
     files::{Files, Meta},
@@ -62,7 +62,6 @@ pub(crate) struct Mirror {
     pub(super) dirs: Option<Looked>,
     /// The watermark of \Recent that the facts file has.
     claimed: u32,
-    pub(super) ends: Ends,
     /// Something was begun and not ended: nothing here may be trusted.
     pub(super) in_doubt: bool,
 }
@@ -104,7 +103,7 @@ pub(crate) enum Refreshed {
 
 impl Mirror {
     /// Reads a mailbox.
-    pub(crate) fn load(site: &Site, lock: &mut Dotlock, files: ControlFiles, ends: Ends) -> Result<Self, Fault> {
+    pub(crate) fn load(site: &Site, lock: &mut Dotlock, files: ControlFiles) -> Result<Self, Fault> {
         // What lies in tmp is nobody's mail; that it cannot be swept is no reason to hold mail back.
         let _ = site.sweep_tmp();
         let (mut list, list_seen) = load_list(site)?;
@@ -147,7 +146,6 @@ impl Mirror {
             book,
             dirs: None,
             claimed,
-            ends,
             in_doubt: false,
         };
         mirror.ledger.keywords = mirror.keywords.names();

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, sync::Arc};
 use super::{
     basename::{self, Base, Info},
     dotlock::Dotlock,
-    ending::{Ending, Ends},
+    ending::Ending,
     facts::{self, Delivery, Fact, Known},
     fault::Fault,
     files::{File, Kind, Meta, Stamp},
@@ -173,7 +173,7 @@ impl Mirror {
                 Some(known) => known.measures(),
                 None => {
                     let line = listed.and_then(|uid| self.list.lines.get(&uid));
-                    match measure(&mut messages, lock, dir, &base, &info, line, self.ends)? {
+                    match measure(&mut messages, lock, dir, &base, &info, line)? {
                         Some(measures) => measures,
                         None => continue,
                     }
@@ -284,16 +284,10 @@ fn measure(
     base: &[u8],
     info: &Info,
     line: Option<&Line>,
-    ends: Ends,
 ) -> Result<Option<Measures>, Fault> {
     const DOING: &str = "look at a message";
     lock.keep_fresh().doing("refresh the mailbox's lock")?;
-    let open = match ends {
-        // What cannot be opened may not even be a message.
-        Ends::Asked => messages.open(dir, base, info).ok(),
-        Ends::Unasked => None,
-    };
-    let meta = match open.as_ref().map_or_else(|| messages.stat(dir, base, info), |file| file.stat()) {
+    let meta = match messages.stat(dir, base, info) {
         Ok(meta @ Meta { kind: Kind::File, .. }) => meta,
         Ok(Meta { kind: Kind::Dir | Kind::Other, .. }) => return Ok(None),
         Err(error) if whole::is_missing(&error) => return Ok(None),
@@ -304,11 +298,9 @@ fn measure(
     let said = basename::number(base, b'W').or_else(|| line?.text(b'W')?.parse().ok());
     // Every line end can add one octet, and none can take one.
     if let Some(size) = said.filter(|size| same_file && (physical..=physical.saturating_mul(2)).contains(size)) {
-        // An end that cannot be read is no reason to hold the others back: it is asked for again.
-        let ending = open.and_then(|file| Ending::read(&*file, physical, Form::of(physical, size)).ok());
-        return Ok(Some(Measures { internal_date, physical, size, ending }));
+        return Ok(Some(Measures { internal_date, physical, size, ending: None }));
     }
-    let measured = open.map_or_else(|| messages.open(dir, base, info), Ok).and_then(|file| {
+    let measured = messages.open(dir, base, info).and_then(|file| {
         let size = physical + growth(&*file, lock)?;
         Ok((size, Ending::read(&*file, physical, Form::of(physical, size))?))
     });
