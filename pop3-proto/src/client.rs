@@ -90,6 +90,8 @@ pub enum ClientEvent {
         /// The command.
         to: Ticket,
     },
+    /// News: the server refuses where nothing was asked, which is how some say that they close. The session is over.
+    Farewell(Reply),
 }
 
 impl ClientEvent {
@@ -103,7 +105,8 @@ impl ClientEvent {
             | Self::Size(_)
             | Self::UniqueId { .. }
             | Self::Chunk(_)
-            | Self::End { .. } => false,
+            | Self::End { .. }
+            | Self::Farewell(_) => false,
         }
     }
 
@@ -117,7 +120,8 @@ impl ClientEvent {
             | Self::Challenge { .. }
             | Self::Size(_)
             | Self::UniqueId { .. }
-            | Self::End { .. } => None,
+            | Self::End { .. }
+            | Self::Farewell(_) => None,
         }
     }
 }

@@ -29,7 +29,7 @@ pub enum Violation {
     BadReply,
     /// A line of a server over the limit. Fatal.
     ReplyTooLong,
-    /// A server's reply to nothing. Fatal.
+    /// A server's reply to nothing, that is no goodbye. Fatal.
     UnaskedReply,
     /// A server's answer with too many lines that say nothing. Fatal.
     TooManyLines,

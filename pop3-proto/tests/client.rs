@@ -367,10 +367,22 @@ fn octets_behind_the_reply_to_stls_end_the_session() {
 }
 
 #[test]
+fn a_refusal_of_nothing_is_a_goodbye() {
+    let mut client = Client::new().logged_in("");
+    let Step::Event(farewell @ ClientEvent::Farewell(_)) = client.step("-ERR disconnected for inactivity\r\n") else {
+        panic!("the server has said goodbye")
+    };
+    assert_eq!((farewell.is_question(), farewell.chunk()), (false, None));
+    assert_eq!(farewell, ClientEvent::Farewell(Reply::err("disconnected for inactivity")));
+    assert_eq!(client.step("+OK\r\n"), Step::Close(Close::ShutDown(ShutDown::Stopping)));
+}
+
+#[test]
 fn a_reply_to_nothing_and_what_is_no_reply_end_the_session() {
     let mut client = Client::new().greeted("");
     assert_eq!(client.step("+OK\r\n"), Step::Close(Close::Violation(Violation::UnaskedReply)));
     assert_eq!(client.step(""), Step::Close(Close::Violation(Violation::UnaskedReply)));
+    assert_eq!(Client::new().greeted("").step("go on\r\n"), Step::Close(Close::Violation(Violation::UnaskedReply)));
     for bad in ["hello\r\n", "\r\n", "+OK a\rb\r\n", "+OK a\nb\r\n", "* OK imap\r\n", "+\r\n"] {
         assert_eq!(Client::new().step(bad), Step::Close(Close::Violation(Violation::BadReply)), "{bad:?}");
         let mut client = Client::new().logged_in("");

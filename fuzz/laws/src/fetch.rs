@@ -436,7 +436,8 @@ fn read(wire: &[u8], line_ends: LineEnds) -> String {
                 | ClientEvent::Reply { .. }
                 | ClientEvent::Challenge { .. }
                 | ClientEvent::Size(_)
-                | ClientEvent::UniqueId { .. },
+                | ClientEvent::UniqueId { .. }
+                | ClientEvent::Farewell(_),
             )
             | Step::NeedInput
             | Step::YourTurn

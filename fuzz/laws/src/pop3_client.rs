@@ -162,7 +162,8 @@ impl Subject for Client {
             | ClientEvent::Size(_)
             | ClientEvent::UniqueId { .. }
             | ClientEvent::Chunk(_)
-            | ClientEvent::End { .. } => format!("{event:?}"),
+            | ClientEvent::End { .. }
+            | ClientEvent::Farewell(_) => format!("{event:?}"),
         }
     }
 
@@ -217,7 +218,8 @@ impl Engine for Talker {
                 ClientEvent::Challenge { .. }
                 | ClientEvent::Size(_)
                 | ClientEvent::UniqueId { .. }
-                | ClientEvent::Chunk(_),
+                | ClientEvent::Chunk(_)
+                | ClientEvent::Farewell(_),
             )
             | Step::NeedInput
             | Step::YourTurn

@@ -9,7 +9,7 @@ use super::answer::{Answer, Content, Lines, Piece};
 use super::{ClientEvent, ClientSession, Heard, Kind, Last, Pending, Phase, Stage};
 use crate::body::Unstuff;
 use crate::grammar::parse_challenge;
-use crate::{Capabilities, Close, Code, Reply, Violation, Xclient};
+use crate::{Capabilities, Close, Code, Reply, ShutDown, Violation, Xclient};
 
 impl ClientSession {
     /// Takes what stands in `input` as far as it means one thing.
@@ -45,7 +45,7 @@ impl ClientSession {
         match (&self.phase, self.pending.front().copied()) {
             (Phase::Greeting, _) => self.greeted(&line).map(Heard::Event),
             (_, Some(pending)) => self.replied(pending, &line, now),
-            (_, None) => Err(Violation::UnaskedReply),
+            (_, None) => self.unasked(&line).map(Heard::Event),
         }
     }
 
@@ -56,6 +56,18 @@ impl ClientSession {
         }
         self.phase = Phase::Ready;
         Ok(ClientEvent::Greeting(reply))
+    }
+
+    /// Some servers say goodbye before they close, by a refusal of nothing (RFC 1939 has no word for it). Anything else is meant for
+    /// something else.
+    fn unasked(&mut self, line: &[u8]) -> Result<ClientEvent, Violation> {
+        match parse(line) {
+            Ok(reply) if !reply.is_positive() => {
+                self.phase = Phase::Closed(Close::ShutDown(ShutDown::Stopping));
+                Ok(ClientEvent::Farewell(reply))
+            }
+            Ok(_) | Err(_) => Err(Violation::UnaskedReply),
+        }
     }
 
     fn replied(&mut self, pending: Pending, line: &[u8], now: Duration) -> Result<Heard, Violation> {

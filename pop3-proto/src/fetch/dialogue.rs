@@ -154,6 +154,8 @@ impl Fetch {
                 Some(FetchEvent::Chunk(chunk))
             }
             ClientEvent::End { .. } => self.ended(now, out),
+            // The session is over, and will say so.
+            ClientEvent::Farewell(_) => None,
         }
     }
 
