@@ -148,7 +148,8 @@
 //! Servers are taken as they are where that is safe: replies in any case, words behind sizes, unique-ids over 70 octets, lines of a
 //! list that mean nothing, sizes that are not true, CAPA or UIDL refused, a connection that is closed instead of an answer to
 //! QUIT, a goodbye that nobody asked for. What is not safe ends the session: octets behind the reply to STLS, replies to nothing,
-//! lines without end, and lone CRs or LFs in replies. For servers that end lines with a bare LF there is [`LineEnds::CrlfOrLf`](crate::LineEnds::CrlfOrLf).
+//! lines without end, and lone CRs or LFs in replies. For servers that end lines with a bare LF there is
+//! [`LineEnds::CrlfOrLf`](crate::LineEnds::CrlfOrLf).
 //!
 //! # 10. Details for protocol nerds
 //!
