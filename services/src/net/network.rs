@@ -1,17 +1,15 @@
 //! Networks, as operators write them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use thiserror::Error;
 
 /// All addresses that begin with the same bits (CIDR, RFC 4632 §3.1). A single address is a network too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    first: IpAddr,
-    bits: u32,
-}
+pub struct Network(IpNet);
 
 /// The text names no network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -22,11 +20,7 @@ impl Network {
     /// Whether an address belongs to it. An IPv4 address that came over an IPv6 socket is the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.first, address.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(address)) => masked_v4(address, self.bits) == first,
-            (IpAddr::V6(first), IpAddr::V6(address)) => masked_v6(address, self.bits) == first,
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -35,43 +29,20 @@ impl FromStr for Network {
     type Err = NoNetwork;
 
     fn from_str(text: &str) -> Result<Self, NoNetwork> {
-        let Some((address, bits)) = text.split_once('/') else {
-            let first = text.parse::<IpAddr>().map_err(|_| NoNetwork)?.to_canonical();
-            return Ok(Self { first, bits: width(first) });
-        };
-        let first: IpAddr = address.parse().map_err(|_| NoNetwork)?;
-        let digits = !bits.is_empty() && bits.bytes().all(|octet| octet.is_ascii_digit());
-        let bits = bits.parse().ok().filter(|bits| digits && *bits <= width(first)).ok_or(NoNetwork)?;
-        let whole = match first {
-            IpAddr::V4(first) => masked_v4(first, bits) == first,
-            // As an IPv4 network it would have another length, and as it stands it would contain nobody.
-            IpAddr::V6(first) => masked_v6(first, bits) == first && first.to_ipv4_mapped().is_none(),
-        };
-        if whole { Ok(Self { first, bits }) } else { Err(NoNetwork) }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self(address.to_canonical().into()));
+        }
+        let network: IpNet = text.parse().map_err(|_| NoNetwork)?;
+        // As an IPv4 network a mapped one would have another length, and as it stands it would contain nobody.
+        let canonical = network.addr().to_canonical() == network.addr();
+        if network == network.trunc() && canonical { Ok(Self(network)) } else { Err(NoNetwork) }
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.bits == width(self.first) { self.first.fmt(f) } else { write!(f, "{}/{}", self.first, self.bits) }
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
-}
-
-const fn width(address: IpAddr) -> u32 {
-    match address {
-        IpAddr::V4(_) => Ipv4Addr::BITS,
-        IpAddr::V6(_) => Ipv6Addr::BITS,
-    }
-}
-
-fn masked_v4(address: Ipv4Addr, bits: u32) -> Ipv4Addr {
-    let mask = u32::MAX.checked_shl(Ipv4Addr::BITS.saturating_sub(bits)).unwrap_or(0);
-    Ipv4Addr::from_bits(address.to_bits() & mask)
-}
-
-fn masked_v6(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
-    let mask = u128::MAX.checked_shl(Ipv6Addr::BITS.saturating_sub(bits)).unwrap_or(0);
-    Ipv6Addr::from_bits(address.to_bits() & mask)
 }
 
 #[cfg(test)]
