@@ -61,24 +61,19 @@ pub(super) async fn lease(account: &impl Account) -> Result<Lease, Refusal> {
 }
 
 impl<M: Mailbox> Open<M> {
-    /// Opens the maildrop that the lease is for.
+    /// Opens the maildrop that the lease is for. Where that fails, the lease is released.
     pub(super) async fn new(
         account: &impl Account<Mailbox = M>,
         lease: Lease,
         format: UidlFormat,
     ) -> Result<Self, Refusal> {
-        let mailbox = account.open("INBOX").await.map_err(|error| unavailable(&error))?;
-        let snapshot = mailbox.snapshot(Recent::Peek).await.map_err(|error| unavailable(&error))?;
-        let uids: Box<[u32]> = snapshot.messages.iter().map(|message| message.uid).collect();
-        let open = mailbox.open_ended(&ranges(uids.iter().copied())).await.map_err(|error| unavailable(&error))?;
-        let open: HashSet<u32> = open.into_iter().collect();
-        let listed = snapshot.messages.iter().map(|message| Message {
-            size: message.size,
-            ending: if open.contains(&message.uid) { Ending::Open } else { Ending::Crlf },
-            uidl: format.of(message, snapshot.uidvalidity).into(),
-        });
-        let maildrop = Maildrop::new(listed.collect()).map_err(|error| unavailable(&error))?;
-        Ok(Self { mailbox, lease, maildrop: Arc::new(maildrop), uids })
+        match contents(account, format).await {
+            Ok((mailbox, maildrop, uids)) => Ok(Self { mailbox, lease, maildrop: Arc::new(maildrop), uids }),
+            Err(refusal) => {
+                lease.release().await;
+                Err(refusal)
+            }
+        }
     }
 
     /// What the engine is to know of it.
@@ -113,6 +108,22 @@ impl<M: Mailbox> Open<M> {
     pub(super) async fn close(self) {
         self.lease.release().await;
     }
+}
+
+/// What INBOX holds now, and the UIDs of its messages.
+async fn contents<A: Account>(account: &A, format: UidlFormat) -> Result<(A::Mailbox, Maildrop, Box<[u32]>), Refusal> {
+    let mailbox = account.open("INBOX").await.map_err(|error| unavailable(&error))?;
+    let snapshot = mailbox.snapshot(Recent::Peek).await.map_err(|error| unavailable(&error))?;
+    let uids: Box<[u32]> = snapshot.messages.iter().map(|message| message.uid).collect();
+    let open = mailbox.open_ended(&ranges(uids.iter().copied())).await.map_err(|error| unavailable(&error))?;
+    let open: HashSet<u32> = open.into_iter().collect();
+    let listed = snapshot.messages.iter().map(|message| Message {
+        size: message.size,
+        ending: if open.contains(&message.uid) { Ending::Open } else { Ending::Crlf },
+        uidl: format.of(message, snapshot.uidvalidity).into(),
+    });
+    let maildrop = Maildrop::new(listed.collect()).map_err(|error| unavailable(&error))?;
+    Ok((mailbox, maildrop, uids))
 }
 
 /// Joins ascending UIDs into ranges.
