@@ -122,19 +122,14 @@ fn program() -> PathBuf {
 /// Why Dovecot cannot be measured here, if so.
 #[must_use]
 pub fn dovecot_missing() -> Option<&'static str> {
-    if Command::new(DOVECOT).arg("--version").output().is_err() || !dovecots_programs().join("pop3").exists() {
+    if Command::new(DOVECOT).arg("--version").output().is_err() || !Path::new(DOVECOTS_POP3).exists() {
         return Some("Dovecot is not installed (Debian: apt-get install dovecot-pop3d)");
     }
     (!rustix::process::geteuid().is_root()).then_some("Dovecot has to be started by root")
 }
 
 const DOVECOT: &str = "/usr/sbin/dovecot";
-
-/// The variable `DOVECOT_PROGRAMS` names the folder where `pop3` and `pop3-login` are: dovecot-pop3d cannot be installed
-/// beside some other servers, but unpacked.
-fn dovecots_programs() -> PathBuf {
-    std::env::var_os("DOVECOT_PROGRAMS").map_or_else(|| PathBuf::from("/usr/lib/dovecot"), PathBuf::from)
-}
+const DOVECOTS_POP3: &str = "/usr/lib/dovecot/pop3";
 
 /// Starts Debian's Dovecot.
 #[derive(Debug)]
@@ -162,12 +157,11 @@ impl Dovecot {
              passdb {{\n  driver = passwd-file\n  args = {users}\n}}\n\
              userdb {{\n  driver = static\n  args = uid=nobody gid=nogroup home={root}/mail/%d/%n\n}}\n\
              pop3_lock_session = {lock}\npop3_no_flag_updates = yes\n\
-             service pop3-login {{\n  executable = {programs}/pop3-login\n  inet_listener pop3 {{\n    port = {port}\n  }}\n  inet_listener pop3s {{\n    \
+             service pop3-login {{\n  inet_listener pop3 {{\n    port = {port}\n  }}\n  inet_listener pop3s {{\n    \
              port = 0\n  }}\n}}\n\
              service stats {{\n  inet_listener http {{\n    port = 0\n  }}\n}}\n\
-             service pop3 {{\n  executable = {programs}/pop3\n  process_limit = 1024\n}}\n{more}",
+             service pop3 {{\n  process_limit = 1024\n}}\n{more}",
             users = users.display(),
-            programs = dovecots_programs().display(),
         );
         let path = place.root.join(format!("dovecot-{port}.conf"));
         fs::write(&path, config).unwrap();
