@@ -1,5 +1,6 @@
 //! Faults planted in a sound engine, one for each law: a law that does not find its fault is no law.
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -167,6 +168,10 @@ impl<S: Subject> Subject for Planted<S> {
 
     fn sync_violations(&self) -> &[&str] {
         self.subject.sync_violations()
+    }
+
+    fn sync_news(&self) -> RangeInclusive<usize> {
+        self.subject.sync_news()
     }
 
     fn answer(

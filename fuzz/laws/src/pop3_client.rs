@@ -3,6 +3,7 @@
 mod command;
 mod server;
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -124,6 +125,11 @@ impl Subject for Client {
 
     fn sync_violations(&self) -> &[&str] {
         &["pipelined_tls"]
+    }
+
+    /// A client's session tells a fault of its server by its end alone.
+    fn sync_news(&self) -> RangeInclusive<usize> {
+        0..=0
     }
 
     fn answer(

@@ -1,5 +1,6 @@
 //! What the laws have to know of a protocol.
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use bytes::BytesMut;
@@ -32,6 +33,10 @@ pub trait Subject {
     }
     /// The names of the violations that octets behind a sync point are answered with.
     fn sync_violations(&self) -> &[&str];
+    /// How much is told where a session ends so: the violation or what comes of it, and that a transaction is no more.
+    fn sync_news(&self) -> RangeInclusive<usize> {
+        1..=2
+    }
 
     /// Answers a question whole, as drawn: yes or no, with text or without.
     fn answer(
