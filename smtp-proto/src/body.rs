@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use memchr::memchr3;
 
-use crate::{LineEnds, Misuse, Nul, Violation};
+use crate::{Misuse, Stray, Strays, Violation};
 
 /// Where the next octet stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,28 +25,27 @@ pub(crate) struct Unstuff {
 /// What a message must not hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    pub(crate) line_ends: LineEnds,
-    pub(crate) nul: Nul,
+    pub(crate) strays: Strays,
     pub(crate) longest_line: u64,
 }
 
 impl Rules {
     /// For a message that is only read to find its end.
-    pub(crate) const NONE: Self = Self { line_ends: LineEnds::Pass, nul: Nul::Pass, longest_line: u64::MAX };
+    pub(crate) const NONE: Self = Self { strays: Strays::KEEP, longest_line: u64::MAX };
 
     /// The width of a NUL, where it may be.
     const fn nul(self) -> Result<usize, Violation> {
-        match self.nul {
-            Nul::Pass => Ok(1),
-            Nul::Reject => Err(Violation::Nul),
+        match self.strays.nul {
+            Stray::Keep | Stray::Normalize => Ok(1),
+            Stray::Reject => Err(Violation::Nul),
         }
     }
 
     /// The width of a lone CR or LF, where it may be.
     const fn bare_line_end(self) -> Result<usize, Violation> {
-        match self.line_ends {
-            LineEnds::Pass => Ok(1),
-            LineEnds::Reject => Err(Violation::BareLineEnd),
+        match self.strays.lf {
+            Stray::Keep | Stray::Normalize => Ok(1),
+            Stray::Reject => Err(Violation::BareLineEnd),
         }
     }
 }

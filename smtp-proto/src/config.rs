@@ -36,10 +36,10 @@ pub struct ServerConfig {
     pub senders: Senders,
     /// Whether SMTPUTF8 is offered (RFC 6531).
     pub smtp_utf8: SmtpUtf8,
-    /// What becomes of messages with a lone CR or LF.
-    pub line_ends: LineEnds,
-    /// What becomes of messages with a NUL.
-    pub nul: Nul,
+    /// What becomes of octets in a message by DATA that have no place in it.
+    pub data: Strays,
+    /// The same in a message by BDAT. Where the client has said BODY=BINARYMIME, all octets have their place.
+    pub bdat: Strays,
     /// What becomes of clients that speak before the greeting.
     pub early_talk: EarlyTalk,
     /// Who answers VRFY.
@@ -64,8 +64,8 @@ impl ServerConfig {
             mechanisms_before_tls: Vec::new(),
             senders: Senders::default(),
             smtp_utf8: SmtpUtf8::default(),
-            line_ends: LineEnds::default(),
-            nul: Nul::default(),
+            data: Strays::default(),
+            bdat: Strays::default(),
             early_talk: EarlyTalk::default(),
             vrfy: Vrfy::default(),
             limits: Limits::default(),
@@ -116,25 +116,32 @@ pub enum SmtpUtf8 {
     Off,
 }
 
-/// What becomes of messages with a lone CR or LF, which some hosts take for the end of a line, and so for a way to hide one
-/// message in another. Never do they end a line here.
+/// What becomes of octets that have no place in a message. None of them ever ends a line here, or a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LineEnds {
-    /// Refused, behind the true end of the message.
-    #[default]
-    Reject,
-    /// Taken as they are. Who sends such a message on may do harm; this crate's client refuses to.
-    Pass,
+pub struct Strays {
+    /// A CR without its LF.
+    pub cr: Stray,
+    /// An LF without its CR. Some hosts take it for the end of a line, and so for a way to hide one message in another.
+    pub lf: Stray,
+    /// A NUL: RFC 5322 §4 has had none since 2001.
+    pub nul: Stray,
 }
 
-/// What becomes of messages with a NUL.
+/// What becomes of an octet that has no place in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Nul {
-    /// Refused, behind the end of the message: RFC 5322 §4 has had no NUL since 2001.
+pub enum Stray {
+    /// The message is refused, behind its true end.
     #[default]
     Reject,
-    /// Taken as they are.
-    Pass,
+    /// It is made harmless: a lone LF becomes CRLF, a lone CR a space, a NUL is taken out. Signatures may break.
+    Normalize,
+    /// It is taken as it is. Who sends such a message on by DATA may do harm; this crate's client refuses to.
+    Keep,
+}
+
+impl Strays {
+    /// All octets are taken as they are: a message of BODY=BINARYMIME (RFC 3030 §3).
+    pub const KEEP: Self = Self { cr: Stray::Keep, lf: Stray::Keep, nul: Stray::Keep };
 }
 
 /// What becomes of clients that speak before the greeting.

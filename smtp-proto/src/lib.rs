@@ -18,7 +18,7 @@ mod violation;
 
 pub use client::{ClientEvent, ClientSession, SendError, Ticket};
 pub use config::{
-    ClientConfig, EarlyTalk, LineEnds, Nul, PlaintextLogin, Protocol, Senders, ServerConfig, SmtpUtf8, StartTls, Vrfy,
+    ClientConfig, EarlyTalk, PlaintextLogin, Protocol, Senders, ServerConfig, SmtpUtf8, StartTls, Stray, Strays, Vrfy,
 };
 pub use delivery::{
     Delivery, DeliveryEvent, Envelope, Outcome, Policy, Report, Said, SaidBy, Stage, TlsPolicy, Trouble,

@@ -11,7 +11,7 @@
 mod common;
 
 use common::{Server, config};
-use smtp_proto::{Event, LineEnds, Nul, ServerConfig, Violation};
+use smtp_proto::{Event, ServerConfig, Stray, Strays, Violation};
 
 const ENVELOPE: &str = "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@mx.example>\r\nDATA\r\n";
 
@@ -63,7 +63,7 @@ fn check(config: &ServerConfig, wire: &[u8], pieces: &[&[u8]]) {
         server.input.extend_from_slice(piece);
         let _ = server.run();
     });
-    let faulty = fault(&message).filter(|_| config.line_ends == LineEnds::Reject);
+    let faulty = fault(&message).filter(|_| config.data.lf == Stray::Reject);
     let verdict = match faulty {
         None => {
             assert_eq!(server.message(), message, "{wire:?} in {pieces:?}");
@@ -87,7 +87,7 @@ fn check(config: &ServerConfig, wire: &[u8], pieces: &[&[u8]]) {
 #[test]
 fn every_mix_of_the_octets_that_matter_ends_where_it_should_at_every_split() {
     let strict = config();
-    let lax = ServerConfig { line_ends: LineEnds::Pass, nul: Nul::Pass, ..config() };
+    let lax = ServerConfig { data: Strays::KEEP, ..config() };
     for text in texts(b".\r\n\0x", 5) {
         let wire = [&text[..], b"\r\n.\r\n"].concat();
         for config in [&strict, &lax] {

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use services::engine::{Close, Link};
 use smtp_proto::{
-    Command, Domain, EarlyTalk, Enhanced, Event, Limits, LineEnds, Misuse, Nul, PlaintextLogin, Protocol, Reply,
-    ReplyCode, Senders, ServerConfig, ServerSession, StartTls, Step, Vrfy,
+    Command, Domain, EarlyTalk, Enhanced, Event, Limits, Misuse, PlaintextLogin, Protocol, Reply, ReplyCode, Senders,
+    ServerConfig, ServerSession, StartTls, Step, Strays, Vrfy,
 };
 
 use crate::wire::{begins, hex, line, lines, shown};
@@ -467,15 +467,15 @@ fn configuration(number: u8) -> ServerConfig {
         plaintext_login: PlaintextLogin::Always,
         mechanisms: vec!["PLAIN".into(), "SCRAM-SHA-256".into()],
         mechanisms_before_tls: vec!["SCRAM-SHA-256".into()],
-        line_ends: LineEnds::Pass,
-        nul: Nul::Pass,
+        data: Strays::KEEP,
+        bdat: Strays::KEEP,
         early_talk: EarlyTalk::Ignore,
         vrfy: Vrfy::Ask,
         limits: patient,
         ..ServerConfig::new(domain("server.test"))
     };
     let strict =
-        ServerConfig { line_ends: LineEnds::Reject, nul: Nul::Reject, vrfy: Vrfy::SayNothing, ..common.clone() };
+        ServerConfig { data: Strays::default(), bdat: Strays::default(), vrfy: Vrfy::SayNothing, ..common.clone() };
     match number % 6 {
         0 => common,
         1 => ServerConfig { start_tls: StartTls::Offered, ..strict },

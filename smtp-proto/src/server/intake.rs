@@ -59,9 +59,7 @@ impl Intake {
                 return Piece::Flood;
             }
             let rules = match self.fate {
-                Fate::Wanted | Fate::Unwanted => {
-                    Rules { line_ends: config.line_ends, nul: config.nul, longest_line: config.limits.body_line }
-                }
+                Fate::Wanted | Fate::Unwanted => Rules { strays: config.data, longest_line: config.limits.body_line },
                 Fate::Refused(_) => Rules::NONE,
             };
             let Scanned { content, spent, stop } = self.unstuff.scan(input, rules);
