@@ -218,6 +218,10 @@ impl From<Expected> for Violation {
             | Expected::ParameterValue
             | Expected::Mechanism
             | Expected::Xtext
+            | Expected::Number
+            | Expected::DateTime
+            | Expected::Attribute
+            | Expected::Address
             | Expected::ReplyCode => Self::Argument,
         }
     }

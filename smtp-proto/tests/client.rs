@@ -148,10 +148,10 @@ fn nothing_is_used_that_was_not_offered() {
 #[test]
 fn offers_hold_until_the_next_hello() {
     let mut client = Client::greeted("250-PIPELINING\r\n");
-    assert!(client.session.capabilities().pipelining);
+    assert!(client.session.capabilities().extensions.pipelining);
     client.send(Command::Ehlo(name())).unwrap();
     client.hear("502 no\r\n");
-    assert!(client.session.capabilities().pipelining, "a refused EHLO changes nothing");
+    assert!(client.session.capabilities().extensions.pipelining, "a refused EHLO changes nothing");
     client.send(Command::Helo(name())).unwrap();
     client.hear("250 ok\r\n");
     assert_eq!(client.session.capabilities(), &smtp_proto::Capabilities::default());

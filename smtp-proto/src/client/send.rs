@@ -115,7 +115,7 @@ impl ClientSession {
     fn check_window(&self, next: Kind) -> Result<(), SendError> {
         let Some(latest) = self.pending.back() else { return Ok(()) };
         let open = match latest.kind {
-            Kind::Mail | Kind::Rcpt | Kind::Rset => self.capabilities.pipelining,
+            Kind::Mail | Kind::Rcpt | Kind::Rset => self.capabilities.extensions.pipelining,
             Kind::Ehlo
             | Kind::Helo
             | Kind::StartTls
@@ -139,13 +139,13 @@ impl ClientSession {
             Command::Mail { from, parameters } => {
                 let MailParameters { size, body, smtp_utf8, auth } = parameters;
                 (size.is_none() || offers.size.is_some())
-                    && (body.is_none() || offers.eight_bit_mime)
-                    && (!smtp_utf8 || offers.smtp_utf8)
+                    && (body.is_none() || offers.extensions.eight_bit_mime)
+                    && (!smtp_utf8 || offers.extensions.smtp_utf8)
                     && (auth.is_none() || !offers.auth.is_empty())
                     && (*smtp_utf8 || from.is_ascii())
             }
-            Command::Rcpt { to, .. } => to.is_ascii() || offers.smtp_utf8,
-            Command::Vrfy(what) => what.as_str().is_ascii() || offers.smtp_utf8,
+            Command::Rcpt { to, .. } => to.is_ascii() || offers.extensions.smtp_utf8,
+            Command::Vrfy(what) => what.as_str().is_ascii() || offers.extensions.smtp_utf8,
             Command::Ehlo(name) | Command::Helo(name) | Command::Lhlo(name) => name.as_str().is_ascii(),
             Command::Data | Command::Rset | Command::Noop | Command::Quit => true,
         };

@@ -180,9 +180,9 @@ impl Delivery {
             (Some(SizeLimit::Octets(limit)), Some(size)) => size > limit,
             (None | Some(SizeLimit::Unknown | SizeLimit::Octets(_)), _) => false,
         };
-        let lacking = if self.envelope.needs_utf8() && !offers.smtp_utf8 {
+        let lacking = if self.envelope.needs_utf8() && !offers.extensions.smtp_utf8 {
             NO_UTF8
-        } else if self.envelope.needs_eight_bit() && !offers.eight_bit_mime {
+        } else if self.envelope.needs_eight_bit() && !offers.extensions.eight_bit_mime {
             NO_EIGHT_BIT
         } else if too_big {
             TOO_BIG
@@ -326,7 +326,7 @@ impl Envelope {
         let MailParameters { size, body, smtp_utf8: _, auth } = self.mail.parameters.borrowed();
         MailParameters {
             size: size.filter(|_| offers.size.is_some()),
-            body: body.filter(|_| offers.eight_bit_mime),
+            body: body.filter(|_| offers.extensions.eight_bit_mime),
             smtp_utf8: self.needs_utf8(),
             auth: auth.filter(|_| !offers.auth.is_empty()),
         }

@@ -67,6 +67,18 @@ pub enum Expected {
     /// xtext (RFC 3461 §4).
     #[error("xtext")]
     Xtext,
+    /// A number, in as many digits as there may be.
+    #[error("a number")]
+    Number,
+    /// A point in time (RFC 3339 §5.6).
+    #[error("a date and time")]
+    DateTime,
+    /// The name of an attribute that this crate knows.
+    #[error("a known attribute")]
+    Attribute,
+    /// An IP address.
+    #[error("an ip address")]
+    Address,
     /// A reply code and its separator, the same on every line of the reply.
     #[error("a reply code")]
     ReplyCode,
