@@ -340,7 +340,7 @@ impl ServerSession {
         let Phase::Body(intake) = &mut self.phase else { return None };
         match intake.take(input, &self.config) {
             Piece::Chunk(chunk) => Some(Step::Event(Event::Chunk(chunk))),
-            Piece::NeedInput => self.starve(),
+            Piece::NeedInput | Piece::ChunkEnd => self.starve(),
             Piece::Flood => told(self.close_for(Violation::BodyFlood, out)),
             Piece::End(end) => self.ask(Asked::Verdict(self.verdicts()), Event::End(end)),
             Piece::Refused(violation) => {

@@ -249,7 +249,7 @@ impl ServerSession {
             return;
         }
         out.extend_from_slice(b"354 end with <CRLF>.<CRLF>\r\n");
-        self.phase = Phase::Body(Intake::new());
+        self.phase = Phase::Body(Intake::data());
         self.deadline = now.saturating_add(self.config.timeouts.body);
     }
 }

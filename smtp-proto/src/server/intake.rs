@@ -1,17 +1,38 @@
 //! The message as it comes in: chunks for the application, counts and rules for the engine.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-use crate::body::{Rules, Scanned, Stop, Unstuff};
-use crate::{End, Octets, ServerConfig, Violation};
+use crate::body::{Rules, Stop, Taken, Unstuff};
+use crate::{End, Octets, ServerConfig, Strays, Violation};
 
 /// A message under way.
 #[derive(Debug)]
 pub(super) struct Intake {
+    wire: Wire,
     unstuff: Unstuff,
     size: u64,
     octets: Octets,
     fate: Fate,
+}
+
+/// How the message comes.
+#[allow(dead_code, reason = "the session does not take BDAT yet")]
+#[derive(Clone, Copy, Debug)]
+enum Wire {
+    /// By DATA, up to the lone dot.
+    Data,
+    /// By BDAT: so many octets of the chunk are still to come.
+    Chunk { left: u64, chunk: Chunk, rules: Strays },
+}
+
+/// What follows a chunk of BDAT (RFC 3030 §2).
+#[allow(dead_code, reason = "the session does not take BDAT yet")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// More of them.
+    More,
+    /// Nothing: it is marked LAST.
+    Last,
 }
 
 /// What becomes of the message's octets.
@@ -31,17 +52,42 @@ pub(super) enum Piece {
     Chunk(Bytes),
     /// Nothing yet.
     NeedInput,
+    /// The end of a chunk that is not the last.
+    ChunkEnd,
     /// The end of a good message.
     End(End),
-    /// The end of a bad one.
+    /// The end of a bad message, or of a chunk by which it went bad.
     Refused(Violation),
-    /// A message that is too big by far.
+    /// A message by DATA that is too big by far.
     Flood,
 }
 
+#[allow(dead_code, reason = "the session does not take BDAT yet")]
 impl Intake {
-    pub(super) const fn new() -> Self {
-        Self { unstuff: Unstuff::new(), size: 0, octets: Octets::SevenBit, fate: Fate::Wanted }
+    /// A message by DATA.
+    pub(super) const fn data() -> Self {
+        Self::new(Wire::Data, Unstuff::data())
+    }
+
+    /// A message by BDAT. Each chunk is announced by [`expect`](Self::expect).
+    pub(super) const fn chunks(rules: Strays) -> Self {
+        Self::new(Wire::Chunk { left: 0, chunk: Chunk::More, rules }, Unstuff::chunks())
+    }
+
+    const fn new(wire: Wire, unstuff: Unstuff) -> Self {
+        Self { wire, unstuff, size: 0, octets: Octets::SevenBit, fate: Fate::Wanted }
+    }
+
+    /// Octets of the message so far, as the application gets them, or would.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The next chunk of BDAT begins.
+    pub(super) const fn expect(&mut self, octets: u64, next: Chunk) {
+        if let Wire::Chunk { left, chunk, .. } = &mut self.wire {
+            (*left, *chunk) = (octets, next);
+        }
     }
 
     /// The application has seen enough.
@@ -53,53 +99,92 @@ impl Intake {
 
     /// Takes what stands in `input` as far as one piece.
     pub(super) fn take(&mut self, input: &mut BytesMut, config: &ServerConfig) -> Piece {
-        let flood = config.limits.message.saturating_mul(u64::from(config.limits.oversize_factor.max(1)));
         loop {
-            if self.size > flood {
-                return Piece::Flood;
-            }
-            let rules = match self.fate {
-                Fate::Wanted | Fate::Unwanted => Rules { strays: config.data, longest_line: config.limits.body_line },
-                Fate::Refused(_) => Rules::NONE,
+            let here = match self.wire {
+                Wire::Data if self.size > flood(config) => return Piece::Flood,
+                Wire::Data => input.len(),
+                Wire::Chunk { left: 0, chunk, .. } => return self.end_chunk(chunk, config),
+                Wire::Chunk { left, .. } => usize::try_from(left).unwrap_or(usize::MAX).min(input.len()),
             };
-            let Scanned { content, spent, stop } = self.unstuff.scan(input, rules);
-            let idle = content == 0 && spent == 0;
-            let content = input.split_to(content).freeze();
-            input.advance(spent);
-            let chunk = self.count(content, config);
-            match (stop, self.fate) {
-                (Stop::End, Fate::Refused(violation)) => return Piece::Refused(violation),
-                (Stop::End, Fate::Wanted | Fate::Unwanted) => {
-                    return Piece::End(End { size: self.size, octets: self.octets });
-                }
-                (Stop::Fault(violation), Fate::Wanted | Fate::Unwanted) => self.fate = Fate::Refused(violation),
-                (Stop::Fault(_), Fate::Refused(_)) | (Stop::More, _) => {}
+            if here == 0 {
+                return Piece::NeedInput;
             }
-            match chunk {
-                Some(chunk) => return Piece::Chunk(chunk),
-                None if idle && stop == Stop::More => return Piece::NeedInput,
-                None => {}
+            let before = input.len();
+            let Taken { content, octets, stop } = self.unstuff.take(input, here, self.rules(config));
+            if let Wire::Chunk { left, .. } = &mut self.wire {
+                *left = left.saturating_sub(before.saturating_sub(input.len()) as u64);
+            }
+            let content = self.count(content, octets, config);
+            match stop {
+                Stop::More => {}
+                Stop::Fault(violation) => self.refuse(violation),
+                Stop::End => return self.end(),
+            }
+            if let Some(content) = content {
+                return Piece::Chunk(content);
             }
         }
     }
 
+    fn end_chunk(&mut self, chunk: Chunk, config: &ServerConfig) -> Piece {
+        match (chunk, self.fate) {
+            (_, Fate::Refused(violation)) => return Piece::Refused(violation),
+            (Chunk::More, Fate::Wanted | Fate::Unwanted) => return Piece::ChunkEnd,
+            (Chunk::Last, Fate::Wanted | Fate::Unwanted) => {}
+        }
+        match self.unstuff.finish(self.rules(config)) {
+            Err(violation) => self.refuse(violation),
+            Ok(content) => {
+                if let Some(content) = self.count(content, Octets::SevenBit, config) {
+                    return Piece::Chunk(content);
+                }
+            }
+        }
+        self.end()
+    }
+
+    const fn end(&self) -> Piece {
+        match self.fate {
+            Fate::Wanted | Fate::Unwanted => Piece::End(End { size: self.size, octets: self.octets }),
+            Fate::Refused(violation) => Piece::Refused(violation),
+        }
+    }
+
+    const fn rules(&self, config: &ServerConfig) -> Rules {
+        let longest_line = config.limits.body_line;
+        match (self.fate, self.wire) {
+            (Fate::Refused(_), _) => Rules::NONE,
+            (Fate::Wanted | Fate::Unwanted, Wire::Data) => Rules { strays: config.data, longest_line },
+            (Fate::Wanted | Fate::Unwanted, Wire::Chunk { rules, .. }) => Rules { strays: rules, longest_line },
+        }
+    }
+
     /// Counts `content`, and returns what of it the application is to see: nothing past the limit.
-    fn count(&mut self, mut content: Bytes, config: &ServerConfig) -> Option<Bytes> {
+    fn count(&mut self, mut content: Bytes, octets: Octets, config: &ServerConfig) -> Option<Bytes> {
         let room = config.limits.message.saturating_sub(self.size);
         self.size = self.size.saturating_add(content.len() as u64);
-        let wanted = match self.fate {
-            Fate::Refused(_) => return None,
-            Fate::Wanted => true,
-            Fate::Unwanted => false,
-        };
+        if octets == Octets::EightBit {
+            self.octets = octets;
+        }
+        let wanted = self.fate == Fate::Wanted;
         let fits = usize::try_from(room).unwrap_or(usize::MAX).min(content.len());
         if fits < content.len() {
-            self.fate = Fate::Refused(Violation::MessageTooBig);
-        }
-        if self.octets == Octets::SevenBit && !content.is_ascii() {
-            self.octets = Octets::EightBit;
+            self.refuse(Violation::MessageTooBig);
         }
         content.truncate(fits);
         (wanted && fits > 0).then_some(content)
     }
+
+    /// The first rule that is broken decides.
+    const fn refuse(&mut self, violation: Violation) {
+        match self.fate {
+            Fate::Wanted | Fate::Unwanted => self.fate = Fate::Refused(violation),
+            Fate::Refused(_) => {}
+        }
+    }
+}
+
+/// So many octets end the connection.
+fn flood(config: &ServerConfig) -> u64 {
+    config.limits.message.saturating_mul(u64::from(config.limits.oversize_factor.max(1)))
 }
