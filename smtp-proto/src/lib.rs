@@ -26,8 +26,9 @@ pub use delivery::{
 pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
 pub use grammar::{
     BodyType, Capabilities, Class, Command, DateTime, DeliverByLimit, Domain, Enhanced, Expected, Extensions,
-    ForwardPath, FutureRelease, Host, Interval, MailParameters, Mailbox, Mechanism, ParseError, RcptParameters, Reply,
-    ReplyCode, ReversePath, SessionLimit, SessionLimits, SizeLimit, Submitter, Text, Verb, Xtext,
+    ForwardPath, FutureRelease, Host, Interval, MailParameters, Mailbox, Mechanism, Notify, OriginalRecipient,
+    ParseError, RcptParameters, Reply, ReplyCode, Ret, ReversePath, SessionLimit, SessionLimits, SizeLimit, Submitter,
+    Text, Verb, Xtext,
 };
 pub use limits::{ClientLimits, ClientTimeouts, Limits, Timeouts};
 pub use secret::Secret;

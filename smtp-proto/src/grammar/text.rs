@@ -65,18 +65,37 @@ impl<'a> Xtext<&'a str> {
     /// # Errors
     /// Where it is not xtext.
     pub fn parse(text: &'a str) -> Result<Self, ParseError> {
+        Self::parse_where(text, |octet| !octet.is_ascii_control())
+    }
+
+    /// Parses the value of `ENVID=`: at most 100 octets, that stand for printable ASCII (RFC 3461 §4.4).
+    ///
+    /// # Errors
+    /// Where it is not so.
+    pub fn parse_envelope_id(text: &'a str) -> Result<Self, ParseError> {
+        if text.len() > ENVELOPE_ID_MAX {
+            return Err(ParseError { at: ENVELOPE_ID_MAX, expected: Expected::End });
+        }
+        Self::parse_ascii(text)
+    }
+
+    /// Parses a whole text that stands for printable ASCII.
+    pub(super) fn parse_ascii(text: &'a str) -> Result<Self, ParseError> {
+        Self::parse_where(text, |octet| matches!(octet, b' '..=b'~'))
+    }
+
+    fn parse_where(text: &'a str, is_good: impl Fn(u8) -> bool) -> Result<Self, ParseError> {
         let mut octets = text.bytes().enumerate();
         while let Some((at, octet)) = octets.next() {
-            let good = match octet {
+            let stands_for = match octet {
                 b'+' => {
-                    let high = octets.next().and_then(|(_, octet)| hex(octet));
-                    let low = octets.next().and_then(|(_, octet)| hex(octet));
-                    matches!((high, low), (Some(high), Some(low)) if (high > 1) && (high, low) != (7, 15))
+                    let mut digit = || octets.next().and_then(|(_, octet)| hex(octet));
+                    digit().zip(digit()).map(|(high, low)| (high << 4) | low)
                 }
-                b'=' => false,
-                _ => octet.is_ascii_graphic(),
+                b'=' => None,
+                _ => octet.is_ascii_graphic().then_some(octet),
             };
-            if !good {
+            if !stands_for.is_some_and(&is_good) {
                 return Err(ParseError { at, expected: Expected::Xtext });
             }
         }
@@ -108,6 +127,11 @@ impl Xtext {
             }
         }
         Self(encoded.into())
+    }
+
+    /// The encoded text.
+    pub(super) fn into_str(self) -> Box<str> {
+        self.0
     }
 }
 
@@ -141,6 +165,9 @@ impl<S: AsRef<str>> Xtext<S> {
         decoded
     }
 }
+
+/// RFC 3461 §4.4.
+const ENVELOPE_ID_MAX: usize = 100;
 
 /// Free text of one line, without control characters: the argument of VRFY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -202,6 +229,20 @@ mod tests {
         for text in ["a+0Ab", "a+0db", "+", "+4", "+4g", "+4a", "=", "a b", "+7F", "+1F", "\u{e9}"] {
             assert!(Xtext::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_envelope_id_is_short_and_ascii() {
+        let longest = "a+20".repeat(25);
+        assert_eq!(Xtext::parse_envelope_id(&longest).map(|id| id.decode()), Ok(b"a ".repeat(25)));
+        for (text, at, expected) in [
+            (longest + "a", 100, Expected::End),
+            ("ab+C3+A9".into(), 2, Expected::Xtext),
+            ("a=".into(), 1, Expected::Xtext),
+        ] {
+            assert_eq!(Xtext::parse_envelope_id(&text), Err(ParseError { at, expected }), "{text:?}");
+        }
+        assert!(Xtext::parse("ab+C3+A9").is_ok());
     }
 
     #[test]
