@@ -25,10 +25,10 @@ pub use delivery::{
 };
 pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
 pub use grammar::{
-    BodyType, Capabilities, Class, Command, DateTime, DeliverByLimit, Domain, Enhanced, Expected, Extensions,
-    ForwardPath, FutureRelease, Host, Interval, MailParameters, Mailbox, Mechanism, Notify, OriginalRecipient,
-    ParseError, RcptParameters, Reply, ReplyCode, Ret, ReversePath, SessionLimit, SessionLimits, SizeLimit, Submitter,
-    Text, Verb, Xtext,
+    BodyType, ByMode, Capabilities, Class, Command, DateTime, DeliverBy, DeliverByLimit, Domain, Enhanced, Expected,
+    Extensions, ForwardPath, FutureRelease, Hold, Host, Interval, MailParameters, Mailbox, Mechanism, Notify,
+    OriginalRecipient, ParseError, Priority, RcptParameters, Reply, ReplyCode, Ret, ReversePath, Rrvs, RrvsAction,
+    SessionLimit, SessionLimits, SizeLimit, Solicitation, Submitter, Text, Verb, Xtext,
 };
 pub use limits::{ClientLimits, ClientTimeouts, Limits, Timeouts};
 pub use secret::Secret;

@@ -82,7 +82,7 @@ pub enum SizeLimit {
 /// What `DELIVERBY` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DeliverByLimit {
-    /// The shortest time that is taken with `R` (RFC 2852 §2), where the server has one.
+    /// The shortest time that is taken with [`ByMode::Return`](crate::ByMode::Return) (RFC 2852 §2), where the server has one.
     pub shortest: Option<Interval>,
 }
 
