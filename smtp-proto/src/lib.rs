@@ -25,10 +25,11 @@ pub use delivery::{
 };
 pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
 pub use grammar::{
-    BodyType, ByMode, Capabilities, Class, Command, DateTime, DeliverBy, DeliverByLimit, Domain, Enhanced, Expected,
-    Extensions, ForwardPath, FutureRelease, Hold, Host, Interval, MailParameters, Mailbox, Mechanism, Notify,
+    Attribute, BodyType, ByMode, Capabilities, Class, Command, DateTime, DeliverBy, DeliverByLimit, Domain, Enhanced,
+    Expected, Extensions, ForwardPath, FutureRelease, Hold, Host, Interval, MailParameters, Mailbox, Mechanism, Notify,
     OriginalRecipient, ParseError, Priority, RcptParameters, Reply, ReplyCode, Ret, ReversePath, Rrvs, RrvsAction,
-    SessionLimit, SessionLimits, SizeLimit, Solicitation, Submitter, Text, Verb, Xtext,
+    SessionLimit, SessionLimits, SizeLimit, Solicitation, Submitter, Text, Verb, Xclient, XclientProto, Xforward,
+    XforwardSource, Xtext,
 };
 pub use limits::{ClientLimits, ClientTimeouts, Limits, Timeouts};
 pub use secret::Secret;

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use super::date_time::DateTime;
 use super::domain::Domain;
 use super::interval::Interval;
+use super::proxied::{XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES};
 use super::reply::Reply;
 use super::session_limits::SessionLimits;
 use super::text::Mechanism;
@@ -309,12 +310,8 @@ const PLAIN: [Plain; 16] = [
     Plain::new("NO-SOLICITING", |all| &mut all.no_soliciting),
     Plain::new("ETRN", |all| &mut all.etrn),
     Plain::new("EXPN", |all| &mut all.expn),
-    Plain {
-        keyword: "XCLIENT",
-        argument: " NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT",
-        field: |all| &mut all.xclient,
-    },
-    Plain { keyword: "XFORWARD", argument: " NAME ADDR PORT PROTO HELO IDENT SOURCE", field: |all| &mut all.xforward },
+    Plain { keyword: "XCLIENT", argument: XCLIENT_ATTRIBUTES, field: |all| &mut all.xclient },
+    Plain { keyword: "XFORWARD", argument: XFORWARD_ATTRIBUTES, field: |all| &mut all.xforward },
     Plain::new("XHANDOVER", |all| &mut all.handover),
 ];
 
