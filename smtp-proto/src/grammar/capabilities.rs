@@ -395,6 +395,9 @@ mod tests {
         for argument in ["", " 1", " 0 2031-01-01T00:00:00Z", " 1 2031-01-01", " 1 2031-01-01T00:00:00Z x"] {
             let offered = read(&format!("250-a\r\n250 FUTURERELEASE{argument}\r\n"));
             assert_eq!(offered.extensions.future_release, None, "{argument:?}");
+            let again =
+                read(&format!("250-a\r\n250-FUTURERELEASE 1 2031-01-01T00:00:00Z\r\n250 FUTURERELEASE{argument}\r\n"));
+            assert!(again.extensions.future_release.is_some(), "{argument:?}");
         }
     }
 

@@ -102,6 +102,8 @@ mod tests {
         for text in ["", "MAILMAX=", "MAILMAX=+1", "MAILMAX=1000000", "MAILMAX=1,RCPTMAX=2", "XMAILMAX=1"] {
             assert!(SessionLimits::parse(text).is_empty(), "{text:?}");
         }
+        let repeated = SessionLimits::parse("MAILMAX=5 MAILMAX=7 MAILMAX=x");
+        assert_eq!(repeated.mail_max, SessionLimit::new(7), "the latest that is one");
         assert_eq!((SessionLimit::new(0), SessionLimit::new(1_000_000)), (None, None));
     }
 }
