@@ -1,6 +1,8 @@
 //! Whom a proxy or a content filter speaks for: Postfix's XCLIENT and XFORWARD, of its XCLIENT_README and XFORWARD_README.
 
-use alloc::boxed::Box;
+mod xclient;
+mod xforward;
+
 use core::fmt::Write as _;
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -10,56 +12,10 @@ use super::error::{Expected, ParseError};
 use super::number::digits;
 use super::text::Xtext;
 
-/// XCLIENT: from now on the session is this client's, for all that the server decides. An attribute that is not there
-/// changes nothing; at least one is.
-///
-/// ```
-/// use smtp_proto::{Attribute, Xclient};
-///
-/// let client = Xclient::parse("ADDR=IPV6:2001:db8::1 PORT=4000 NAME=[UNAVAILABLE]")?;
-/// assert_eq!(client.port, Some(Attribute::Known(4000)));
-/// assert_eq!(client.name, Some(Attribute::Unavailable));
-/// # Ok::<(), smtp_proto::ParseError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Xclient<S = Box<str>> {
-    /// `NAME`: the client's name in DNS.
-    pub name: Option<Attribute<Xtext<S>>>,
-    /// `ADDR`: its address.
-    pub addr: Option<Attribute<IpAddr>>,
-    /// `PORT`: its port.
-    pub port: Option<Attribute<u16>>,
-    /// `PROTO`: which greeting it said.
-    pub proto: Option<Attribute<XclientProto>>,
-    /// `HELO`: what it calls itself.
-    pub helo: Option<Attribute<Xtext<S>>>,
-    /// `LOGIN`: as whom it has logged in at the proxy.
-    pub login: Option<Attribute<Xtext<S>>>,
-    /// `DESTADDR`: the address that it connected to.
-    pub dest_addr: Option<Attribute<IpAddr>>,
-    /// `DESTPORT`: the port that it connected to.
-    pub dest_port: Option<Attribute<u16>>,
-}
-
-/// XFORWARD: where the next message was before it went through a filter, for logs only. An attribute that is not there is not
-/// known yet; at least one is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Xforward<S = Box<str>> {
-    /// `NAME`: the client's name in DNS.
-    pub name: Option<Attribute<Xtext<S>>>,
-    /// `ADDR`: its address.
-    pub addr: Option<Attribute<IpAddr>>,
-    /// `PORT`: its port.
-    pub port: Option<Attribute<u16>>,
-    /// `PROTO`: what it spoke; not always a kind of SMTP.
-    pub proto: Option<Attribute<Xtext<S>>>,
-    /// `HELO`: what it calls itself.
-    pub helo: Option<Attribute<Xtext<S>>>,
-    /// `IDENT`: the message's name in the logs of the server before the filter.
-    pub ident: Option<Attribute<Xtext<S>>>,
-    /// `SOURCE`: whether it came from outside.
-    pub source: Option<Attribute<XforwardSource>>,
-}
+pub(super) use xclient::XCLIENT_ATTRIBUTES;
+pub use xclient::{Xclient, XclientProto};
+pub(super) use xforward::XFORWARD_ATTRIBUTES;
+pub use xforward::{Xforward, XforwardSource};
 
 /// What is said of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,164 +26,6 @@ pub enum Attribute<T> {
     Unavailable,
     /// `[TEMPUNAVAIL]`: nobody knows at the moment, as when DNS does not answer.
     TemporarilyUnavailable,
-}
-
-/// Which greeting a client said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum XclientProto {
-    /// `SMTP`: HELO.
-    Smtp,
-    /// `ESMTP`: EHLO.
-    Esmtp,
-}
-
-/// Where a message comes from, as the server before the filter sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum XforwardSource {
-    /// `LOCAL`: from its own system or network.
-    Local,
-    /// `REMOTE`: from the world.
-    Remote,
-}
-
-impl<'a> Xclient<&'a str> {
-    /// Parses what follows the verb.
-    ///
-    /// # Errors
-    /// Where an attribute is not known, comes twice or cannot be so, and where there is none.
-    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
-        let mut client = Self::default();
-        for word in words(text) {
-            let word = word?;
-            if word.is("NAME") {
-                word.set(&mut client.name, Xtext::parse)?;
-            } else if word.is("ADDR") {
-                word.set(&mut client.addr, address)?;
-            } else if word.is("PORT") {
-                word.set(&mut client.port, port)?;
-            } else if word.is("PROTO") {
-                word.set(&mut client.proto, XclientProto::parse)?;
-            } else if word.is("HELO") {
-                word.set(&mut client.helo, Xtext::parse)?;
-            } else if word.is("LOGIN") {
-                word.set(&mut client.login, Xtext::parse)?;
-            } else if word.is("DESTADDR") {
-                word.set(&mut client.dest_addr, address)?;
-            } else if word.is("DESTPORT") {
-                word.set(&mut client.dest_port, port)?;
-            } else {
-                return Err(word.unknown());
-            }
-        }
-        if client == Self::default() { Err(nothing(text)) } else { Ok(client) }
-    }
-
-    /// The same, owned.
-    #[must_use]
-    pub fn into_owned(self) -> Xclient {
-        let Self { name, addr, port, proto, helo, login, dest_addr, dest_port } = self;
-        let (name, helo, login) = (owned(name), owned(helo), owned(login));
-        Xclient { name, addr, port, proto, helo, login, dest_addr, dest_port }
-    }
-}
-
-impl<S: AsRef<str>> Xclient<S> {
-    /// The same, borrowed.
-    #[must_use]
-    pub fn borrowed(&self) -> Xclient<&str> {
-        let Self { name, addr, port, proto, helo, login, dest_addr, dest_port } = self;
-        Xclient {
-            name: borrowed(name.as_ref()),
-            addr: *addr,
-            port: *port,
-            proto: *proto,
-            helo: borrowed(helo.as_ref()),
-            login: borrowed(login.as_ref()),
-            dest_addr: *dest_addr,
-            dest_port: *dest_port,
-        }
-    }
-
-    /// Appends the attributes, as they follow the verb and its space.
-    pub fn write(&self, out: &mut BytesMut) {
-        let mut words = Words { separator: "", out };
-        words.add("NAME", self.name.as_ref(), write_xtext);
-        words.add("ADDR", self.addr.as_ref(), write_address);
-        words.add("PORT", self.port.as_ref(), write_port);
-        words.add("PROTO", self.proto.as_ref(), |proto, out| out.extend_from_slice(proto.as_str().as_bytes()));
-        words.add("HELO", self.helo.as_ref(), write_xtext);
-        words.add("LOGIN", self.login.as_ref(), write_xtext);
-        words.add("DESTADDR", self.dest_addr.as_ref(), write_address);
-        words.add("DESTPORT", self.dest_port.as_ref(), write_port);
-    }
-}
-
-impl<'a> Xforward<&'a str> {
-    /// Parses what follows the verb.
-    ///
-    /// # Errors
-    /// Where an attribute is not known, comes twice or cannot be so, and where there is none.
-    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
-        let mut client = Self::default();
-        for word in words(text) {
-            let word = word?;
-            if word.is("NAME") {
-                word.set(&mut client.name, Xtext::parse)?;
-            } else if word.is("ADDR") {
-                word.set(&mut client.addr, address)?;
-            } else if word.is("PORT") {
-                word.set(&mut client.port, port)?;
-            } else if word.is("PROTO") {
-                word.set(&mut client.proto, Xtext::parse)?;
-            } else if word.is("HELO") {
-                word.set(&mut client.helo, Xtext::parse)?;
-            } else if word.is("IDENT") {
-                word.set(&mut client.ident, Xtext::parse)?;
-            } else if word.is("SOURCE") {
-                word.set(&mut client.source, XforwardSource::parse)?;
-            } else {
-                return Err(word.unknown());
-            }
-        }
-        if client == Self::default() { Err(nothing(text)) } else { Ok(client) }
-    }
-
-    /// The same, owned.
-    #[must_use]
-    pub fn into_owned(self) -> Xforward {
-        let Self { name, addr, port, proto, helo, ident, source } = self;
-        let (name, proto, helo, ident) = (owned(name), owned(proto), owned(helo), owned(ident));
-        Xforward { name, addr, port, proto, helo, ident, source }
-    }
-}
-
-impl<S: AsRef<str>> Xforward<S> {
-    /// The same, borrowed.
-    #[must_use]
-    pub fn borrowed(&self) -> Xforward<&str> {
-        let Self { name, addr, port, proto, helo, ident, source } = self;
-        Xforward {
-            name: borrowed(name.as_ref()),
-            addr: *addr,
-            port: *port,
-            proto: borrowed(proto.as_ref()),
-            helo: borrowed(helo.as_ref()),
-            ident: borrowed(ident.as_ref()),
-            source: *source,
-        }
-    }
-
-    /// Appends the attributes, as they follow the verb and its space.
-    pub fn write(&self, out: &mut BytesMut) {
-        let mut words = Words { separator: "", out };
-        words.add("NAME", self.name.as_ref(), write_xtext);
-        words.add("ADDR", self.addr.as_ref(), write_address);
-        words.add("PORT", self.port.as_ref(), write_port);
-        words.add("PROTO", self.proto.as_ref(), write_xtext);
-        words.add("HELO", self.helo.as_ref(), write_xtext);
-        words.add("IDENT", self.ident.as_ref(), write_xtext);
-        words.add("SOURCE", self.source.as_ref(), |source, out| out.extend_from_slice(source.as_str().as_bytes()));
-    }
 }
 
 impl<T> Attribute<T> {
@@ -256,38 +54,6 @@ impl<T> Attribute<T> {
         }
     }
 }
-
-impl XclientProto {
-    fn parse(text: &str) -> Result<Self, ParseError> {
-        choice(text, [(Self::Smtp, Self::Smtp.as_str()), (Self::Esmtp, Self::Esmtp.as_str())])
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Smtp => "SMTP",
-            Self::Esmtp => "ESMTP",
-        }
-    }
-}
-
-impl XforwardSource {
-    fn parse(text: &str) -> Result<Self, ParseError> {
-        choice(text, [(Self::Local, Self::Local.as_str()), (Self::Remote, Self::Remote.as_str())])
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "LOCAL",
-            Self::Remote => "REMOTE",
-        }
-    }
-}
-
-/// What a server says that it takes, behind the keyword.
-pub(super) const XCLIENT_ATTRIBUTES: &str = " NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT";
-
-/// What a server says that it takes, behind the keyword.
-pub(super) const XFORWARD_ATTRIBUTES: &str = " NAME ADDR PORT PROTO HELO IDENT SOURCE";
 
 const UNAVAILABLE: &str = "[UNAVAILABLE]";
 
