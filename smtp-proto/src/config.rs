@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{ClientLimits, ClientTimeouts, Domain, Limits, Timeouts};
+use crate::{ClientLimits, ClientTimeouts, Domain, Extensions, Limits, Timeouts};
 
 /// Which of the two protocols is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,15 +34,18 @@ pub struct ServerConfig {
     pub mechanisms_before_tls: Vec<String>,
     /// Who may send.
     pub senders: Senders,
-    /// Whether SMTPUTF8 is offered (RFC 6531).
-    pub smtp_utf8: SmtpUtf8,
+    /// What extensions are offered. What each of them promises, the application keeps; see [`Extensions`].
+    pub extensions: Extensions,
     /// What becomes of octets in a message by DATA that have no place in it.
     pub data: Strays,
     /// The same in a message by BDAT. Where the client has said BODY=BINARYMIME, all octets have their place.
     pub bdat: Strays,
     /// What becomes of clients that speak before the greeting.
-    pub early_talk: EarlyTalk,
-    /// Who answers VRFY.
+    pub before_greeting: EarlyTalk,
+    /// What becomes of clients that go on before they have the reply to EHLO, HELO, LHLO, AUTH or DATA, or to any command where
+    /// PIPELINING was not offered to them (RFC 2920 §3.1).
+    pub before_reply: EarlyTalk,
+    /// Who answers VRFY. EXPN and ETRN are answered by the application, where [`Extensions`] offers them.
     pub vrfy: Vrfy,
     /// Bounds on what a client may send.
     pub limits: Limits,
@@ -63,10 +66,18 @@ impl ServerConfig {
             mechanisms: Vec::new(),
             mechanisms_before_tls: Vec::new(),
             senders: Senders::default(),
-            smtp_utf8: SmtpUtf8::default(),
+            extensions: Extensions {
+                pipelining: true,
+                eight_bit_mime: true,
+                enhanced_status_codes: true,
+                smtp_utf8: true,
+                chunking: true,
+                ..Extensions::NONE
+            },
             data: Strays::default(),
             bdat: Strays::default(),
-            early_talk: EarlyTalk::default(),
+            before_greeting: EarlyTalk::default(),
+            before_reply: EarlyTalk::default(),
             vrfy: Vrfy::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -106,16 +117,6 @@ pub enum Senders {
     LoggedIn,
 }
 
-/// Whether SMTPUTF8 is offered (RFC 6531).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SmtpUtf8 {
-    /// Offered.
-    #[default]
-    Offered,
-    /// Not offered: what stands behind this server cannot carry it.
-    Off,
-}
-
 /// What becomes of octets that have no place in a message. None of them ever ends a line here, or a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Strays {
@@ -144,12 +145,12 @@ impl Strays {
     pub const KEEP: Self = Self { cr: Stray::Keep, lf: Stray::Keep, nul: Stray::Keep };
 }
 
-/// What becomes of clients that speak before the greeting.
+/// What becomes of clients that speak before it is their turn, as programs do that do not listen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EarlyTalk {
     /// Nothing.
     Ignore,
-    /// The application is told by [`Violation::EarlyTalker`](crate::Violation::EarlyTalker), the client goes on.
+    /// The application is told by [`Violation::EarlyTalk`](crate::Violation::EarlyTalk), the client goes on.
     #[default]
     Report,
     /// The connection ends.

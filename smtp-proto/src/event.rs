@@ -1,10 +1,14 @@
 //! What happens in a server's session: questions for the application, and news.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use bytes::Bytes;
 
-use crate::{Domain, ForwardPath, MailParameters, RcptParameters, ReversePath, Secret, Text, Violation};
+use crate::{
+    Domain, ForwardPath, Lookup, MailParameters, RcptParameters, ReversePath, Secret, Text, Violation, Xclient,
+    Xforward,
+};
 
 /// Something that happened. Each variant is a question, which waits for the answer that its text names, or news.
 ///
@@ -32,18 +36,28 @@ pub enum Event {
     Mail(Mail),
     /// Question: one more recipient.
     Rcpt(Rcpt),
-    /// Question: the message is to follow. Accepting asks for it; a refusal ends the transaction.
+    /// Question: the message is to follow, by DATA or by the first of some BDATs. Accepting asks for it; a refusal ends the
+    /// transaction.
     Data,
     /// News: the next octets of the message, without the dots that protected its lines.
     Chunk(Bytes),
     /// Question: the message is complete. Who accepts has made it durable, and owes its delivery (RFC 5321 §6.1). In LMTP
     /// each accepted recipient is answered by [`reply_next`](crate::ServerSession::reply_next), in the order of RCPT.
     End(End),
-    /// News: the transaction is no more, though the application did not end it: RSET, EHLO, STARTTLS, a message that was
-    /// refused, or the end of the session. Whatever was kept of it is to be dropped.
+    /// News: the transaction is no more, though the application did not end it: RSET, EHLO, STARTTLS, XCLIENT, a message or a part
+    /// of one that was refused, or the end of the session. Whatever was kept of it is to be dropped.
     Aborted,
     /// Question: VRFY, where the configuration says to ask. Any reply but 3yz.
-    Vrfy(Text),
+    Vrfy(Lookup),
+    /// Question: EXPN, where it is offered. Any reply but 3yz.
+    Expn(Lookup),
+    /// Question: ETRN, where it is offered: deliver what waits for this node. Any reply but 3yz (RFC 1985 §5.3).
+    Etrn(Text),
+    /// Question, from a peer that is trusted: it is a proxy, and speaks for this client. Accepting greets anew, and all that was said
+    /// before is forgotten; a client that has a login is logged in. A refusal turns the client away.
+    Xclient(Box<Xclient>),
+    /// Question, from a peer that is trusted: it has the next message from there. Accepting says that this was noted.
+    Xforward(Box<Xforward>),
     /// News: the client did something wrong, or asked in vain, and was told.
     Violation(Violation),
 }
@@ -117,7 +131,11 @@ impl Event {
             | Self::Rcpt(_)
             | Self::Data
             | Self::End(_)
-            | Self::Vrfy(_) => true,
+            | Self::Vrfy(_)
+            | Self::Expn(_)
+            | Self::Etrn(_)
+            | Self::Xclient(_)
+            | Self::Xforward(_) => true,
             Self::SaslCancelled | Self::Chunk(_) | Self::Aborted | Self::Violation(_) => false,
         }
     }
@@ -138,6 +156,10 @@ impl Event {
             | Self::End(_)
             | Self::Aborted
             | Self::Vrfy(_)
+            | Self::Expn(_)
+            | Self::Etrn(_)
+            | Self::Xclient(_)
+            | Self::Xforward(_)
             | Self::Violation(_) => None,
         }
     }

@@ -15,10 +15,10 @@ fn line_end(octets: &[u8], scanned: usize) -> Option<usize> {
 /// What stands at the front of the input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// A whole line, without its CRLF.
-    Whole(BytesMut),
-    /// A line longer than the limit, which is gone.
-    TooLong,
+    /// A whole line of so many octets, and then its CRLF.
+    Whole(usize),
+    /// A line longer than the limit, which is gone. This is how it began.
+    TooLong([u8; 5]),
     /// No whole line yet.
     Partial,
 }
@@ -27,34 +27,40 @@ pub(crate) enum Line {
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     scanned: usize,
-    too_long: bool,
+    too_long: Option<[u8; 5]>,
 }
 
 impl Lines {
-    /// Takes the next line off `input`. `limit` counts the CRLF too.
+    /// Looks for the next line. A whole one is left for the caller to take off `input`, its CRLF too, before it asks again.
+    /// `limit` counts the CRLF too.
     pub(crate) fn next(&mut self, input: &mut BytesMut, limit: usize) -> Line {
-        let Some(at) = line_end(input, self.scanned) else {
+        let Some(length) = line_end(input, self.scanned) else {
             self.keep_partial(input, limit);
             return Line::Partial;
         };
         self.scanned = 0;
-        let line = input.split_to(at);
-        input.advance(2);
-        if core::mem::take(&mut self.too_long) || line.len().saturating_add(2) > limit {
-            return Line::TooLong;
+        let whole = length.saturating_add(2);
+        if self.too_long.is_none() && whole <= limit {
+            return Line::Whole(length);
         }
-        Line::Whole(line)
+        let began = self.too_long.take().unwrap_or_else(|| beginning(input));
+        input.advance(whole);
+        Line::TooLong(began)
     }
 
     /// Of a line that is too long already nothing is kept but a last CR, which may be half of its end.
     fn keep_partial(&mut self, input: &mut BytesMut, limit: usize) {
         let half_end = usize::from(input.last() == Some(&b'\r'));
         if input.len().saturating_sub(half_end).saturating_add(2) > limit {
-            self.too_long = true;
+            self.too_long.get_or_insert_with(|| beginning(input));
             input.advance(input.len().saturating_sub(half_end));
         }
         self.scanned = input.len().saturating_sub(half_end);
     }
+}
+
+fn beginning(line: &[u8]) -> [u8; 5] {
+    line.first_chunk().copied().unwrap_or_default()
 }
 
 /// Finds replies of one or more lines, and remembers how far it has looked.
@@ -112,8 +118,14 @@ mod tests {
             input.extend_from_slice(piece);
             loop {
                 match lines.next(&mut input, limit) {
-                    Line::Whole(line) => found.push(Some(line.to_vec())),
-                    Line::TooLong => found.push(None),
+                    Line::Whole(length) => {
+                        found.push(Some(input.split_to(length).to_vec()));
+                        input.advance(2);
+                    }
+                    Line::TooLong(began) => {
+                        assert_eq!(&began, b"01234");
+                        found.push(None);
+                    }
                     Line::Partial => break,
                 }
             }

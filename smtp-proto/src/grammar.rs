@@ -22,9 +22,10 @@ mod text;
 mod verb;
 
 pub use address::{ForwardPath, Mailbox, ReversePath};
+pub(crate) use capabilities::Offers;
 pub use capabilities::{Capabilities, DeliverByLimit, Extensions, FutureRelease, SizeLimit};
-pub use command::Command;
 pub(crate) use command::parse_sasl;
+pub use command::{Chunk, Command, Lookup};
 pub use date_time::DateTime;
 pub use deliver_by::{ByMode, DeliverBy};
 pub use domain::{Domain, Host};

@@ -18,18 +18,18 @@ mod violation;
 
 pub use client::{ClientEvent, ClientSession, SendError, Ticket};
 pub use config::{
-    ClientConfig, EarlyTalk, PlaintextLogin, Protocol, Senders, ServerConfig, SmtpUtf8, StartTls, Stray, Strays, Vrfy,
+    ClientConfig, EarlyTalk, PlaintextLogin, Protocol, Senders, ServerConfig, StartTls, Stray, Strays, Vrfy,
 };
 pub use delivery::{
     Delivery, DeliveryEvent, Envelope, Outcome, Policy, Report, Said, SaidBy, Stage, TlsPolicy, Trouble,
 };
 pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
 pub use grammar::{
-    Attribute, BodyType, ByMode, Capabilities, Class, Command, DateTime, DeliverBy, DeliverByLimit, Domain, Enhanced,
-    Expected, Extensions, ForwardPath, FutureRelease, Hold, Host, Interval, MailParameters, Mailbox, Mechanism, Notify,
-    OriginalRecipient, ParseError, Priority, RcptParameters, Reply, ReplyCode, Ret, ReversePath, Rrvs, RrvsAction,
-    SessionLimit, SessionLimits, SizeLimit, Solicitation, Submitter, Text, Verb, Xclient, XclientProto, Xforward,
-    XforwardSource, Xtext,
+    Attribute, BodyType, ByMode, Capabilities, Chunk, Class, Command, DateTime, DeliverBy, DeliverByLimit, Domain,
+    Enhanced, Expected, Extensions, ForwardPath, FutureRelease, Hold, Host, Interval, Lookup, MailParameters, Mailbox,
+    Mechanism, Notify, OriginalRecipient, ParseError, Priority, RcptParameters, Reply, ReplyCode, Ret, ReversePath,
+    Rrvs, RrvsAction, SessionLimit, SessionLimits, SizeLimit, Solicitation, Submitter, Text, Verb, Xclient,
+    XclientProto, Xforward, XforwardSource, Xtext,
 };
 pub use limits::{ClientLimits, ClientTimeouts, Limits, Timeouts};
 pub use secret::Secret;

@@ -20,14 +20,18 @@ pub struct Limits {
     /// Longest line of a message in octets, with CRLF. RFC 5321 §4.5.3.1.6 demands 1000; by default there is no limit, since
     /// a message is handed on in chunks of any form and too much honest mail holds longer lines.
     pub body_line: u64,
-    /// Octets of a refused BDAT that are skipped; more end the connection.
-    pub refused_chunk: u64,
+    /// Octets of refused BDATs that are skipped from one accepted message to the next; more end the connection.
+    pub refused_chunks: u64,
+    /// Octets that a message's client has to send in each [`Timeouts::progress`], whatever of them is the message's.
+    pub progress: u64,
+    /// MAIL commands of one session, told by LIMITS; the next one closes. Clients that have more come again.
+    pub transactions: u32,
     /// Protocol violations that are answered; the next one closes.
     pub violations: u32,
     /// Refused logins that are answered; the next one closes. Few, since each is a guess.
     pub failed_logins: u32,
-    /// Commands that bring no message nearer (NOOP, RSET, VRFY, EHLO) from one accepted message to the next; the next one
-    /// closes.
+    /// Commands that bring no message nearer (NOOP, RSET, VRFY, EHLO; BDAT with less than a kilobyte) from one accepted message to
+    /// the next; the next one closes.
     pub chatter: u32,
 }
 
@@ -40,7 +44,9 @@ impl Default for Limits {
             message: 50 * 1024 * 1024,
             oversize_factor: 4,
             body_line: u64::MAX,
-            refused_chunk: 1024 * 1024,
+            refused_chunks: 100 * 1024 * 1024,
+            progress: 30_000,
+            transactions: 1000,
             violations: 20,
             failed_logins: 3,
             chatter: 200,
@@ -55,8 +61,11 @@ pub struct Timeouts {
     pub command: Duration,
     /// From a SASL challenge to its response.
     pub sasl: Duration,
-    /// From 354 to the end of the message. Total, or a client that sends an octet a minute stays for ever.
+    /// From 354 to the end of the message, or of a BDAT to its last octet. Total.
     pub body: Duration,
+    /// How often a message's client is held to have sent [`Limits::progress`] octets. By default that is 500 octets a second, which
+    /// the slowest honest lines do, and who holds connections open by an octet a minute does not.
+    pub progress: Duration,
     /// The TLS handshake.
     pub tls: Duration,
 }
@@ -66,7 +75,8 @@ impl Default for Timeouts {
         Self {
             command: Duration::from_secs(5 * 60),
             sasl: Duration::from_secs(2 * 60),
-            body: Duration::from_secs(30 * 60),
+            body: Duration::from_secs(60 * 60),
+            progress: Duration::from_secs(60),
             tls: Duration::from_secs(30),
         }
     }

@@ -1,6 +1,7 @@
 //! The server's side of one session.
 
 mod answer;
+mod body;
 mod command;
 mod intake;
 
@@ -10,12 +11,13 @@ use core::time::Duration;
 use bytes::{Buf, BytesMut};
 use zeroize::Zeroize as _;
 
-use self::intake::{Intake, Piece};
+use self::body::Body;
+use self::intake::Intake;
 use crate::frame::{Line, Lines};
 use crate::grammar::parse_sasl;
 use crate::{
-    Close, Deadline, EarlyTalk, Event, HelloVerb, Layer, Link, Protocol, Reply, ReplyCode, ServerConfig, ShutDown,
-    Step, Switched, Violation, Waiting,
+    Chunk, Close, Command, Deadline, EarlyTalk, Event, HelloVerb, Layer, Link, Reply, ReplyCode, ServerConfig,
+    ShutDown, Step, Switched, Violation, Waiting,
 };
 
 /// One connection's server side: a pure state machine.
@@ -37,11 +39,15 @@ pub struct ServerSession {
     transaction: Option<Transaction>,
     lines: Lines,
     untold: Untold,
+    haste: Haste,
     last: Last,
     deadline: Duration,
     violations: u32,
     failed_logins: u32,
     chatter: u32,
+    transactions: u32,
+    /// Octets of refused BDATs.
+    skipped: u64,
 }
 
 /// Who acts next, and on what.
@@ -57,10 +63,10 @@ enum Phase {
     SaslLine,
     /// The application.
     Asked(Asked),
-    /// The peer: the message.
-    Body(Intake),
-    /// The peer: so many octets of a refused BDAT.
-    RefusedChunk(u64),
+    /// The peer: the message, or a chunk of it.
+    Body(Body),
+    /// The peer: the octets of a refused BDAT.
+    Skip(Skip),
     /// The driver: it puts TLS in place.
     Switching,
     /// Nobody.
@@ -73,12 +79,28 @@ enum Asked {
     Connected,
     Hello(HelloVerb),
     Sasl,
-    Mail(Transaction),
+    Mail(Envelope),
     Rcpt,
     Data,
+    /// The same, where BDAT has begun the message.
+    Chunk(Chunk),
     /// So many replies are still owed.
     Verdict(u32),
     Vrfy,
+    Expn,
+    Etrn,
+    /// Whether the client behind the proxy has logged in there.
+    Xclient(Login),
+    Xforward,
+}
+
+/// Octets to be skipped, and what is said then.
+#[derive(Clone, Copy, Debug)]
+struct Skip {
+    left: u64,
+    /// `None` where all was said before.
+    then: Option<Violation>,
+    replies: u32,
 }
 
 /// What the peer has said of itself.
@@ -107,10 +129,19 @@ enum Login {
 }
 
 /// All that one MAIL has begun. One value, so that every reset forgets all of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Transaction {
+    envelope: Envelope,
     recipients: u32,
+    /// What BDAT has brought; none of it is under way.
+    chunks: Option<Intake>,
+}
+
+/// What MAIL has said of what is to come.
+#[derive(Clone, Copy, Debug)]
+struct Envelope {
     addresses: Addresses,
+    content: Content,
 }
 
 /// What the transaction's addresses may be made of.
@@ -118,6 +149,21 @@ struct Transaction {
 enum Addresses {
     Ascii,
     Utf8,
+}
+
+/// What the message may be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Lines,
+    /// Anything: RFC 3030 §3.
+    Binary,
+}
+
+/// Whether it was told that the client did not wait for the reply to the command that is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    Untold,
+    Told,
 }
 
 /// News that the next call tells.
@@ -138,6 +184,13 @@ enum Last {
 /// `None` where the crank can be turned on.
 type Turned = Option<Step<Event>>;
 
+/// Whether the client went on behind a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Nothing,
+    Octets,
+}
+
 /// The longest input in which one command, or a good piece of a message, can be seen whole.
 const BODY_INPUT: usize = 64 * 1024;
 
@@ -155,11 +208,14 @@ impl ServerSession {
             transaction: None,
             lines: Lines::default(),
             untold: Untold::default(),
+            haste: Haste::Untold,
             last: Last::No,
             deadline: now,
             violations: 0,
             failed_logins: 0,
             chatter: 0,
+            transactions: 0,
+            skipped: 0,
         }
     }
 
@@ -180,7 +236,7 @@ impl ServerSession {
                 Phase::Greeted => self.first_input(input, out),
                 Phase::Command | Phase::SaslLine => self.line(now, input, out),
                 Phase::Body(_) => self.body(now, input, out),
-                Phase::RefusedChunk(_) => self.refused_chunk(now, input, out),
+                Phase::Skip(_) => self.skip(now, input, out),
                 Phase::Switching => self.switching(input),
             };
             if let Some(step) = turned {
@@ -194,7 +250,7 @@ impl ServerSession {
     pub fn max_input(&self) -> usize {
         let limits = &self.config.limits;
         match self.phase {
-            Phase::Body(_) | Phase::RefusedChunk(_) => BODY_INPUT,
+            Phase::Body(_) | Phase::Skip(_) => BODY_INPUT,
             Phase::Opening
             | Phase::Greeted
             | Phase::Command
@@ -207,15 +263,16 @@ impl ServerSession {
 
     /// When to call [`handle_timeout`](Self::handle_timeout). `None` while a question is open: the peer waits for us.
     #[must_use]
-    pub const fn poll_timeout(&self) -> Option<Deadline> {
-        let waiting_for = match self.phase {
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let (at, waiting_for) = match &self.phase {
             Phase::Opening | Phase::Asked(_) | Phase::Closed(_) => return None,
-            Phase::Greeted | Phase::Command => Waiting::Command,
-            Phase::SaslLine => Waiting::SaslResponse,
-            Phase::Body(_) | Phase::RefusedChunk(_) => Waiting::Body,
-            Phase::Switching => Waiting::Tls,
+            Phase::Greeted | Phase::Command => (self.deadline, Waiting::Command),
+            Phase::SaslLine => (self.deadline, Waiting::SaslResponse),
+            Phase::Body(body) => (self.deadline.min(body.pace.until), Waiting::Body),
+            Phase::Skip(_) => (self.deadline, Waiting::Body),
+            Phase::Switching => (self.deadline, Waiting::Tls),
         };
-        Some(Deadline { at: self.deadline, waiting_for })
+        Some(Deadline { at, waiting_for })
     }
 
     /// Ends the session if its deadline has passed; otherwise does nothing. Where the peer may take text for what it is, it is
@@ -224,6 +281,12 @@ impl ServerSession {
         let Some(Deadline { waiting_for, .. }) = self.poll_timeout().filter(|deadline| deadline.at <= now) else {
             return;
         };
+        if let Phase::Body(body) = &mut self.phase
+            && self.deadline > now
+            && body.keeps_pace(now, &self.config)
+        {
+            return;
+        }
         match waiting_for {
             Waiting::Command | Waiting::SaslResponse => self.say_goodbye(&TIMEOUT, out),
             Waiting::Body
@@ -259,7 +322,7 @@ impl ServerSession {
         match (&self.phase, why) {
             (Phase::Closed(_), _) => return,
             // Text would be taken for something else, or for nothing.
-            (Phase::Body(_) | Phase::RefusedChunk(_) | Phase::Switching, _) => {}
+            (Phase::Body(_) | Phase::Skip(_) | Phase::Switching, _) => {}
             (Phase::Asked(_), ShutDown::Stopping | ShutDown::Overloaded) => {
                 self.last = Last::ShutDown(why);
                 return;
@@ -295,10 +358,10 @@ impl ServerSession {
         if input.is_empty() {
             return None;
         }
-        match self.config.early_talk {
+        match self.config.before_greeting {
             EarlyTalk::Ignore => None,
-            EarlyTalk::Report => told(Violation::EarlyTalker),
-            EarlyTalk::Refuse => told(self.close_for(Violation::EarlyTalker, out)),
+            EarlyTalk::Report => told(Violation::EarlyTalk),
+            EarlyTalk::Refuse => told(self.close_for(Violation::EarlyTalk, out)),
         }
     }
 
@@ -307,20 +370,55 @@ impl ServerSession {
         let in_sasl = matches!(self.phase, Phase::SaslLine);
         let carries_sasl = in_sasl || input.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"AUTH "));
         let limit = if carries_sasl { limits.sasl_line } else { limits.command_line };
-        match self.lines.next(input, limit) {
-            Line::Partial => self.starve(),
-            Line::TooLong if in_sasl => self.break_sasl(Violation::SaslLineTooLong, now, out),
-            Line::TooLong => told(self.violate(Violation::LineTooLong, now, out)),
-            Line::Whole(line) if in_sasl => self.sasl_line(line, now, out),
-            Line::Whole(line) => self.command(line, now, input, out),
+        let length = match self.lines.next(input, limit) {
+            Line::Partial => return self.starve(),
+            Line::TooLong(_) if in_sasl => return self.break_sasl(Violation::SaslLineTooLong, now, out),
+            Line::TooLong(began) if announces_chunk(&began) => return told(self.close_for(Violation::ChunkSize, out)),
+            Line::TooLong(_) => return told(self.violate(Violation::LineTooLong, now, out)),
+            Line::Whole(length) => length,
+        };
+        let whole = length.saturating_add(2);
+        let line = input.get(..length).unwrap_or_default();
+        let (turned, is_secret) = if in_sasl {
+            (self.sasl_line(line, now, out), true)
+        } else {
+            let command = Command::parse(line);
+            let goes_on = input.len() > whole;
+            if goes_on
+                && self.haste == Haste::Untold
+                && command.as_ref().is_ok_and(|command| self.is_last_of_group(command))
+            {
+                match self.config.before_reply {
+                    EarlyTalk::Ignore => {}
+                    EarlyTalk::Report => {
+                        // The command stays where it is, and is looked at again.
+                        self.haste = Haste::Told;
+                        return told(Violation::EarlyTalk);
+                    }
+                    EarlyTalk::Refuse => return told(self.close_for(Violation::EarlyTalk, out)),
+                }
+            }
+            self.haste = Haste::Untold;
+            let behind = if goes_on { Behind::Octets } else { Behind::Nothing };
+            match command {
+                Ok(command) => {
+                    let is_secret = matches!(command, Command::Auth { .. });
+                    (self.command(command, behind, now, out), is_secret)
+                }
+                // It may have been meant for an AUTH.
+                Err(error) => (self.no_command(error, line, now, out), true),
+            }
+        };
+        if is_secret {
+            input.get_mut(..length).unwrap_or_default().zeroize();
         }
+        input.advance(whole);
+        turned
     }
 
     /// RFC 4954 §4: a response in base64, or `*`.
-    fn sasl_line(&mut self, mut line: BytesMut, now: Duration, out: &mut BytesMut) -> Turned {
-        let parsed = parse_sasl(&line);
-        line.zeroize();
-        match parsed {
+    fn sasl_line(&mut self, line: &[u8], now: Duration, out: &mut BytesMut) -> Turned {
+        match parse_sasl(line) {
             Ok(Some(response)) => self.ask(Asked::Sasl, Event::SaslResponse(response)),
             Ok(None) => {
                 CANCELLED.write(out);
@@ -334,43 +432,6 @@ impl ServerSession {
     fn break_sasl(&mut self, violation: Violation, now: Duration, out: &mut BytesMut) -> Turned {
         self.untold.violation = Some(self.violate(violation, now, out));
         Some(Step::Event(Event::SaslCancelled))
-    }
-
-    fn body(&mut self, now: Duration, input: &mut BytesMut, out: &mut BytesMut) -> Turned {
-        let Phase::Body(intake) = &mut self.phase else { return None };
-        match intake.take(input, &self.config) {
-            Piece::Chunk(chunk) => Some(Step::Event(Event::Chunk(chunk))),
-            Piece::NeedInput | Piece::ChunkEnd => self.starve(),
-            Piece::Flood => told(self.close_for(Violation::BodyFlood, out)),
-            Piece::End(end) => self.ask(Asked::Verdict(self.verdicts()), Event::End(end)),
-            Piece::Refused(violation) => {
-                // `violate` says the last of them.
-                for _ in 1..self.verdicts() {
-                    write_reply(violation, out);
-                }
-                self.reset();
-                told(self.violate(violation, now, out))
-            }
-        }
-    }
-
-    /// How many replies the end of the message is owed (RFC 2033 §4.2).
-    fn verdicts(&self) -> u32 {
-        match self.config.protocol {
-            Protocol::Smtp => 1,
-            Protocol::Lmtp => self.transaction.map_or(1, |transaction| transaction.recipients),
-        }
-    }
-
-    fn refused_chunk(&mut self, now: Duration, input: &mut BytesMut, out: &mut BytesMut) -> Turned {
-        let Phase::RefusedChunk(left) = &mut self.phase else { return None };
-        let here = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-        input.advance(here);
-        *left = left.saturating_sub(here as u64);
-        match left {
-            0 => told(self.violate(Violation::NotImplemented, now, out)),
-            _ => self.starve(),
-        }
     }
 
     fn switching(&mut self, input: &BytesMut) -> Turned {
@@ -444,6 +505,12 @@ impl ServerSession {
 
 fn told(violation: Violation) -> Turned {
     Some(Step::Event(Event::Violation(violation)))
+}
+
+/// Whether a line that was not understood may have announced octets that are no commands.
+fn announces_chunk(line: &[u8]) -> bool {
+    let (verb, rest) = line.split_at_checked(4).unwrap_or_default();
+    verb.eq_ignore_ascii_case(b"BDAT") && rest.first().is_none_or(|octet| !octet.is_ascii_alphanumeric())
 }
 
 fn write_reply(violation: Violation, out: &mut BytesMut) {

@@ -21,6 +21,8 @@ pub enum Violation {
     Sequence,
     /// A parameter that is not known, or not without EHLO.
     UnknownParameter,
+    /// A parameter of an extension that is not offered.
+    UnofferedParameter,
     /// A parameter said twice.
     DuplicateParameter,
     /// MAIL before STARTTLS, where TLS is required.
@@ -49,14 +51,19 @@ pub enum Violation {
     Nul,
     /// A message with a line over the limit.
     BodyLineTooLong,
-    /// Octets before the greeting. Fatal where the configuration says so.
-    EarlyTalker,
+    /// Octets before the greeting, or before the reply to a command that nothing may follow. Fatal where the configuration says so.
+    EarlyTalk,
     /// Octets behind STARTTLS, or behind the reply to it, which would be taken for protected ones (RFC 3207 §6). Fatal.
     PipelinedTls,
     /// A line of another protocol, HTTP mostly. Fatal: what follows is not meant for us.
     NotSmtp,
-    /// A refused BDAT whose octets cannot be skipped: no size, or too much of it. Fatal.
-    ChunkTooBig,
+    /// A message where none can follow: BDAT without MAIL, as the rest of a refused message; in LMTP also DATA or BDAT when no
+    /// recipient was accepted. The octets of the BDAT are skipped.
+    NoTransaction,
+    /// A BDAT that does not say how many octets follow, so that nobody knows where the next command begins. Fatal.
+    ChunkSize,
+    /// More octets of refused BDATs than are skipped. Fatal.
+    ChunkFlood,
     /// A message that went on long after it was too big. Fatal.
     BodyFlood,
     /// More violations than are answered. Fatal.
@@ -65,6 +72,8 @@ pub enum Violation {
     TooManyLogins,
     /// More commands than are answered that bring no message nearer. Fatal.
     TooMuchChatter,
+    /// More transactions than one session may have. Fatal.
+    TooManyTransactions,
     /// A server's reply that is not one. Fatal.
     BadReply,
     /// A server's reply over the limit. Fatal.
@@ -86,6 +95,7 @@ impl Violation {
             Self::LineTooLong => "line_too_long",
             Self::Sequence => "sequence",
             Self::UnknownParameter => "unknown_parameter",
+            Self::UnofferedParameter => "unoffered_parameter",
             Self::DuplicateParameter => "duplicate_parameter",
             Self::TlsRequired => "tls_required",
             Self::LoginRequired => "login_required",
@@ -100,14 +110,17 @@ impl Violation {
             Self::BareLineEnd => "bare_line_end",
             Self::Nul => "nul",
             Self::BodyLineTooLong => "body_line_too_long",
-            Self::EarlyTalker => "early_talker",
+            Self::EarlyTalk => "early_talk",
             Self::PipelinedTls => "pipelined_tls",
             Self::NotSmtp => "not_smtp",
-            Self::ChunkTooBig => "chunk_too_big",
+            Self::NoTransaction => "no_transaction",
+            Self::ChunkSize => "chunk_size",
+            Self::ChunkFlood => "chunk_flood",
             Self::BodyFlood => "body_flood",
             Self::TooManyViolations => "too_many_violations",
             Self::TooManyLogins => "too_many_logins",
             Self::TooMuchChatter => "too_much_chatter",
+            Self::TooManyTransactions => "too_many_transactions",
             Self::BadReply => "bad_reply",
             Self::ReplyTooLong => "reply_too_long",
             Self::UnaskedReply => "unasked_reply",
@@ -126,6 +139,9 @@ impl Violation {
             Self::LineTooLong => Reply::fixed(ReplyCode::SYNTAX_ERROR, 5, 2, "line too long"),
             Self::Sequence => Reply::fixed(ReplyCode::BAD_SEQUENCE, 5, 1, "bad sequence of commands"),
             Self::UnknownParameter => Reply::fixed(ReplyCode::PARAMETERS_UNKNOWN, 5, 4, "parameter not recognized"),
+            Self::UnofferedParameter => {
+                Reply::fixed(ReplyCode::ARGUMENT_NOT_IMPLEMENTED, 5, 4, "parameter not implemented")
+            }
             Self::DuplicateParameter => Reply::fixed(ReplyCode::ARGUMENT_ERROR, 5, 4, "parameter given twice"),
             Self::TlsRequired => {
                 Reply::fixed(ReplyCode::AUTHENTICATION_REQUIRED, 7, 0, "must issue a STARTTLS command first")
@@ -146,13 +162,20 @@ impl Violation {
             Self::BareLineEnd => Reply::fixed(ReplyCode::FAILED, 6, 0, "message holds a lone CR or LF"),
             Self::Nul => Reply::fixed(ReplyCode::FAILED, 6, 0, "message holds a NUL"),
             Self::BodyLineTooLong => Reply::fixed(ReplyCode::FAILED, 6, 0, "message holds a line too long"),
-            Self::EarlyTalker => Reply::fixed(ReplyCode::FAILED, 5, 1, "you spoke before the greeting"),
+            Self::EarlyTalk => Reply::fixed(ReplyCode::FAILED, 5, 1, "you spoke before it was your turn"),
             Self::PipelinedTls => Reply::fixed(ReplyCode::FAILED, 5, 1, "commands behind STARTTLS are refused"),
             Self::NotSmtp => Reply::fixed(ReplyCode::NOT_AVAILABLE, 7, 0, "this is a mail server"),
-            Self::ChunkTooBig => Reply::fixed(ReplyCode::FAILED, 5, 1, "BDAT is not implemented, closing"),
+            Self::NoTransaction => Reply::fixed(ReplyCode::BAD_SEQUENCE, 5, 1, "no message can follow"),
+            Self::ChunkSize => {
+                Reply::fixed(ReplyCode::ARGUMENT_ERROR, 5, 4, "the chunk's size cannot be told, closing")
+            }
+            Self::ChunkFlood => Reply::fixed(ReplyCode::NOT_AVAILABLE, 5, 1, "too much was refused, closing"),
             Self::TooManyViolations => Reply::fixed(ReplyCode::NOT_AVAILABLE, 7, 0, "too many errors, closing"),
             Self::TooManyLogins => Reply::fixed(ReplyCode::NOT_AVAILABLE, 7, 0, "too many failed logins, closing"),
             Self::TooMuchChatter => Reply::fixed(ReplyCode::NOT_AVAILABLE, 7, 0, "too many commands, closing"),
+            Self::TooManyTransactions => {
+                Reply::fixed(ReplyCode::NOT_AVAILABLE, 7, 0, "too many messages in this session, closing")
+            }
             Self::BadReply | Self::ReplyTooLong | Self::UnaskedReply => return None,
         })
     }
@@ -163,6 +186,7 @@ impl Violation {
             Self::Utf8Address
             | Self::TooManyRecipients
             | Self::NoRecipients
+            | Self::NoTransaction
             | Self::MessageTooBig
             | Self::BareLineEnd
             | Self::Nul
@@ -175,6 +199,7 @@ impl Violation {
             | Self::LineTooLong
             | Self::Sequence
             | Self::UnknownParameter
+            | Self::UnofferedParameter
             | Self::DuplicateParameter
             | Self::TlsRequired
             | Self::LoginRequired
@@ -182,14 +207,16 @@ impl Violation {
             | Self::Mechanism
             | Self::Base64
             | Self::SaslLineTooLong
-            | Self::EarlyTalker
+            | Self::EarlyTalk
             | Self::PipelinedTls
             | Self::NotSmtp
-            | Self::ChunkTooBig
+            | Self::ChunkSize
+            | Self::ChunkFlood
             | Self::BodyFlood
             | Self::TooManyViolations
             | Self::TooManyLogins
             | Self::TooMuchChatter
+            | Self::TooManyTransactions
             | Self::BadReply
             | Self::ReplyTooLong
             | Self::UnaskedReply => true,
@@ -208,6 +235,7 @@ impl From<Expected> for Violation {
             Expected::KnownParameter => Self::UnknownParameter,
             Expected::ParameterOnce => Self::DuplicateParameter,
             Expected::Base64 => Self::Base64,
+            Expected::ChunkSize => Self::ChunkSize,
             Expected::Argument
             | Expected::End
             | Expected::Preposition
@@ -253,4 +281,7 @@ pub enum Misuse {
     /// The message has more octets than were announced. Abort: it is not the message that the server agreed to.
     #[error("the message is longer than announced")]
     BodyTooLong,
+    /// The message has fewer octets than were announced. Abort: what is missing cannot be made up.
+    #[error("the message is shorter than announced")]
+    BodyTooShort,
 }

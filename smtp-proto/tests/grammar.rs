@@ -11,8 +11,8 @@
 use bytes::BytesMut;
 use proptest::prelude::*;
 use smtp_proto::{
-    BodyType, Command, Domain, Enhanced, ForwardPath, MailParameters, Mailbox, Mechanism, RcptParameters, Reply,
-    ReplyCode, ReversePath, Secret, Submitter, Text, Verb, Xtext,
+    BodyType, Command, Domain, Enhanced, ForwardPath, MailParameters, Mailbox, Mechanism, Reply, ReplyCode,
+    ReversePath, Secret, Submitter, Text, Verb, Xtext,
 };
 
 fn domain() -> impl Strategy<Value = String> {
@@ -39,15 +39,35 @@ fn path() -> impl Strategy<Value = String> {
 
 fn command_line() -> impl Strategy<Value = String> {
     let size = prop_oneof![Just(String::new()), any::<u64>().prop_map(|size| format!(" SIZE={size}"))];
-    let body = prop_oneof![Just(""), Just(" BODY=7BIT"), Just(" BODY=8BITMIME")];
+    let body = prop_oneof![Just(""), Just(" BODY=7BIT"), Just(" BODY=8BITMIME"), Just(" BODY=BINARYMIME")];
     let utf8 = prop_oneof![Just(""), Just(" SMTPUTF8")];
     let auth = prop_oneof![
         Just(String::new()),
         Just(" AUTH=<>".to_owned()),
         "[!-~]{1,10}".prop_map(|text| format!(" AUTH={}", Xtext::encode(&text).as_str())),
     ];
-    let mail = (prop_oneof![Just("<>".to_owned()), path()], size, body, utf8, auth)
-        .prop_map(|(from, size, body, utf8, auth)| format!("MAIL FROM:{from}{size}{body}{utf8}{auth}"));
+    let rest = (
+        prop_oneof![Just(""), Just(" REQUIRETLS")],
+        prop_oneof![Just(""), Just(" RET=FULL"), Just(" RET=HDRS")],
+        prop_oneof![Just(""), Just(" ENVID=QQ314159"), Just(" ENVID=a+2Bb")],
+        prop_oneof![Just(String::new()), (-9..=9).prop_map(|priority| format!(" MT-PRIORITY={priority}"))],
+        prop_oneof![Just(""), Just(" BY=120;R"), Just(" BY=-5;NT"), Just(" BY=0;N")],
+        prop_oneof![Just(""), Just(" HOLDFOR=60"), Just(" HOLDUNTIL=2031-01-01T00:00:00Z")],
+        prop_oneof![Just(""), Just(" SOLICIT=org.example:ADV:ADLT")],
+    )
+        .prop_map(|(tls, ret, envid, priority, by, hold, solicit)| {
+            format!("{tls}{ret}{envid}{priority}{by}{hold}{solicit}")
+        });
+    let mail = (prop_oneof![Just("<>".to_owned()), path()], size, body, utf8, auth, rest)
+        .prop_map(|(from, size, body, utf8, auth, rest)| format!("MAIL FROM:{from}{size}{body}{utf8}{auth}{rest}"));
+    let rcpt = (
+        prop_oneof![Just("<Postmaster>".to_owned()), path()],
+        prop_oneof![Just(""), Just(" NOTIFY=NEVER"), Just(" NOTIFY=SUCCESS,DELAY"), Just(" NOTIFY=FAILURE")],
+        prop_oneof![Just(""), Just(" ORCPT=rfc822;a+2Bb@c.example"), Just(" ORCPT=utf-8;j\u{f6}@c.example")],
+        prop_oneof![Just(""), Just(" RRVS=2014-04-03T23:01:00Z;C")],
+        prop_oneof![Just(String::new()), any::<u64>().prop_map(|epoch| format!(" XDELIVERY=a-1.b XEPOCH={epoch}"))],
+    )
+        .prop_map(|(to, notify, orcpt, rrvs, ours)| format!("RCPT TO:{to}{notify}{orcpt}{rrvs}{ours}"));
     let auth = ("[A-Z0-9_-]{1,20}", prop::option::of(prop::collection::vec(any::<u8>(), 0..20))).prop_map(
         |(name, initial)| {
             let mut out = BytesMut::new();
@@ -61,10 +81,14 @@ fn command_line() -> impl Strategy<Value = String> {
         domain().prop_map(|name| format!("HELO {name}")),
         domain().prop_map(|name| format!("LHLO {name}")),
         mail,
-        prop_oneof![Just("<Postmaster>".to_owned()), path()].prop_map(|to| format!("RCPT TO:{to}")),
+        rcpt,
         auth,
-        "[!-~]([ -~]{0,10}[!-~])?".prop_map(|what| format!("VRFY {what}")),
-        prop_oneof![Just("STARTTLS"), Just("DATA"), Just("RSET"), Just("NOOP"), Just("QUIT")].prop_map(str::to_owned),
+        ("(VRFY|EXPN|HELP|ETRN)", "[!-~]([ -~]{0,10}[!-~])?").prop_map(|(verb, what)| format!("{verb} {what}")),
+        "(VRFY|EXPN) [!-~]{1,10} SMTPUTF8",
+        (any::<u64>(), prop_oneof![Just(""), Just(" LAST")]).prop_map(|(octets, last)| format!("BDAT {octets}{last}")),
+        Just("XCLIENT NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1 PORT=7 LOGIN=a+2Bb".to_owned()),
+        Just("XFORWARD NAME=a.example ADDR=192.0.2.1 SOURCE=REMOTE".to_owned()),
+        "(STARTTLS|DATA|RSET|NOOP|QUIT|HELP)",
     ]
 }
 
@@ -172,9 +196,16 @@ fn parameters_are_read_as_the_rfcs_have_them() {
     let size = Some(u64::MAX);
     assert_eq!(
         parameters,
-        MailParameters { size, body: Some(BodyType::EightBitMime), smtp_utf8: true, auth: Some(auth) }
+        MailParameters {
+            size,
+            body: Some(BodyType::EightBitMime),
+            smtp_utf8: true,
+            auth: Some(auth),
+            ..MailParameters::default()
+        }
     );
     let Submitter::Mailbox(xtext) = auth else { panic!() };
     assert_eq!(xtext.decode(), b"e=mc2@example.com");
-    let Ok(Command::Rcpt { parameters: RcptParameters {}, .. }) = Command::parse(b"RCPT TO:<a@b>") else { panic!() };
+    let Ok(Command::Rcpt { parameters, .. }) = Command::parse(b"RCPT TO:<a@b>") else { panic!() };
+    assert!(parameters.is_empty());
 }

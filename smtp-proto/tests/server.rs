@@ -208,15 +208,15 @@ fn half_a_command_before_tls_does_not_join_the_first_behind_it() {
 #[test]
 fn early_talkers_meet_what_the_configuration_says() {
     let run = |early_talk| {
-        let mut server = Server::new(ServerConfig { early_talk, ..config() });
+        let mut server = Server::new(ServerConfig { before_greeting: early_talk, ..config() });
         let heard = server.say("HELO a.example\r\n");
-        (heard, server.was_told(&Event::Violation(Violation::EarlyTalker)))
+        (heard, server.was_told(&Event::Violation(Violation::EarlyTalk)))
     };
     let greeting = "220 mx.example ESMTP\r\n";
     assert_eq!(run(EarlyTalk::Ignore), (format!("{greeting}250 mx.example\r\n"), false));
     assert_eq!(run(EarlyTalk::Report), (format!("{greeting}250 mx.example\r\n"), true));
-    assert_eq!(run(EarlyTalk::Refuse), (format!("{greeting}554 5.5.1 you spoke before the greeting\r\n"), true));
-    let mut patient = Server::new(ServerConfig { early_talk: EarlyTalk::Refuse, ..config() });
+    assert_eq!(run(EarlyTalk::Refuse), (format!("{greeting}554 5.5.1 you spoke before it was your turn\r\n"), true));
+    let mut patient = Server::new(ServerConfig { before_greeting: EarlyTalk::Refuse, ..config() });
     patient.say("");
     assert_eq!(patient.say("HELO a.example\r\n"), "250 mx.example\r\n");
 }

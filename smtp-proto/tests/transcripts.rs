@@ -29,9 +29,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Server, config, submission};
-use smtp_proto::{
-    Event, Layer, PlaintextLogin, Protocol, Senders, ServerConfig, ShutDown, SmtpUtf8, StartTls, Step, Vrfy,
-};
+use smtp_proto::{Event, Layer, PlaintextLogin, Protocol, Senders, ServerConfig, ShutDown, StartTls, Step, Vrfy};
 
 #[test]
 fn every_transcript_is_what_happens() {
@@ -148,7 +146,7 @@ fn configured(words: &str) -> ServerConfig {
             "auth" => config.mechanisms = submission().mechanisms,
             "auth-required" => config.senders = Senders::LoggedIn,
             "auth-in-clear" => config.plaintext_login = PlaintextLogin::Always,
-            "utf8-off" => config.smtp_utf8 = SmtpUtf8::Off,
+            "utf8-off" => config.extensions.smtp_utf8 = false,
             "vrfy" => config.vrfy = Vrfy::Ask,
             "recipients" => config.limits.recipients = number,
             "size" => config.limits.message = u64::from(number),

@@ -272,6 +272,12 @@ impl Owed {
             Command::Auth { .. }
             | Command::Mail { .. }
             | Command::Rset
+            | Command::Bdat(_)
+            | Command::Expn(_)
+            | Command::Help(_)
+            | Command::Etrn(_)
+            | Command::Xclient(_)
+            | Command::Xforward(_)
             | Command::Noop
             | Command::Vrfy(_)
             | Command::Quit => Self::Other,
@@ -313,7 +319,9 @@ fn configuration(number: u8) -> (ClientConfig, Envelope, Policy) {
             from: ReversePath::Null,
             parameters: smtp_proto::MailParameters { size: Some(40), ..Default::default() },
         },
-        recipients: recipients.map(|path| Rcpt { to: to(path), parameters: smtp_proto::RcptParameters {} }).into(),
+        recipients: recipients
+            .map(|path| Rcpt { to: to(path), parameters: smtp_proto::RcptParameters::default() })
+            .into(),
     };
     (config, envelope, Policy { tls })
 }

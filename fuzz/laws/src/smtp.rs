@@ -122,7 +122,7 @@ impl Subject for Server {
     }
 
     fn sync_violations(&self) -> &[&str] {
-        &["pipelined_tls", "early_talker"]
+        &["pipelined_tls", "early_talk"]
     }
 
     fn answer(
@@ -175,13 +175,17 @@ impl Subject for Server {
             | Event::End(_)
             | Event::Aborted
             | Event::Vrfy(_)
+            | Event::Expn(_)
+            | Event::Etrn(_)
+            | Event::Xclient(_)
+            | Event::Xforward(_)
             | Event::Violation(_) => format!("{event:?}"),
         }
     }
 
     fn listener(&self, config: u8) -> Client {
         let ServerConfig { protocol, limits, .. } = configuration(config);
-        let refused_chunk = usize::try_from(limits.refused_chunk).unwrap_or(usize::MAX);
+        let refused_chunk = usize::try_from(limits.refused_chunks).unwrap_or(usize::MAX);
         Client { protocol, refused_chunk, expects: Expects::Command, recipients: 0 }
     }
 
@@ -190,7 +194,7 @@ impl Subject for Server {
     }
 
     fn enclose(&self, text: &[u8]) -> Vec<Enclosed> {
-        let mut ways = vec![in_data(text), in_chunk(text)];
+        let mut ways = vec![in_data(text), in_chunk(text), in_loose_chunk(text)];
         ways.extend(in_sasl(text));
         ways
     }
@@ -328,10 +332,17 @@ fn in_data(text: &[u8]) -> Enclosed {
     Enclosed { config: 0, lead: [TRANSACTION, b"DATA\r\n"].concat(), wire, text: Some(text) }
 }
 
-/// A chunk that is refused, since BDAT is not offered.
+/// The only chunk of a message, with a line of its own before the text.
 fn in_chunk(text: &[u8]) -> Enclosed {
+    let text = [b"x\r\n", text].concat();
+    let wire = [format!("BDAT {} LAST\r\n", text.len()).as_bytes(), &text].concat();
+    Enclosed { config: 0, lead: TRANSACTION.to_vec(), wire, text: Some(text) }
+}
+
+/// A chunk that is skipped, since it belongs to no message.
+fn in_loose_chunk(text: &[u8]) -> Enclosed {
     let wire = [format!("BDAT {}\r\n", text.len()).as_bytes(), text].concat();
-    Enclosed { config: 0, lead: TRANSACTION.to_vec(), wire, text: None }
+    Enclosed { config: 0, lead: b"EHLO client.test\r\n".to_vec(), wire, text: None }
 }
 
 /// A line of a SASL exchange; many of them are commands by their looks.
@@ -443,6 +454,12 @@ fn meaning(command: &Command<'_>) -> String {
         | Command::Rcpt { .. }
         | Command::Data
         | Command::Rset
+        | Command::Bdat(_)
+        | Command::Expn(_)
+        | Command::Help(_)
+        | Command::Etrn(_)
+        | Command::Xclient(_)
+        | Command::Xforward(_)
         | Command::Noop
         | Command::Vrfy(_)
         | Command::Quit => format!("{command:?}"),
@@ -457,7 +474,9 @@ fn configuration(number: u8) -> ServerConfig {
         message: 40,
         oversize_factor: 2,
         body_line: 20,
-        refused_chunk: 10,
+        refused_chunks: 10,
+        progress: 0,
+        transactions: 10,
         violations: 3,
         failed_logins: 1,
         chatter: 5,
@@ -469,7 +488,8 @@ fn configuration(number: u8) -> ServerConfig {
         mechanisms_before_tls: vec!["SCRAM-SHA-256".into()],
         data: Strays::KEEP,
         bdat: Strays::KEEP,
-        early_talk: EarlyTalk::Ignore,
+        before_greeting: EarlyTalk::Ignore,
+        before_reply: EarlyTalk::Ignore,
         vrfy: Vrfy::Ask,
         limits: patient,
         ..ServerConfig::new(domain("server.test"))
@@ -483,7 +503,7 @@ fn configuration(number: u8) -> ServerConfig {
             start_tls: StartTls::Required,
             plaintext_login: PlaintextLogin::UnderTls,
             senders: Senders::LoggedIn,
-            early_talk: EarlyTalk::Refuse,
+            before_greeting: EarlyTalk::Refuse,
             ..strict
         },
         3 => ServerConfig { protocol: Protocol::Lmtp, ..strict },
@@ -522,9 +542,16 @@ fn answer(
             }
             engine.accept(now, out)
         }
-        Event::Connected | Event::Hello(_) | Event::Mail(_) | Event::Rcpt(_) | Event::Data | Event::Vrfy(_) => {
-            engine.accept(now, out)
-        }
+        Event::Expn(_) => engine.reply(&reply(2, draw), now, out),
+        Event::Connected
+        | Event::Hello(_)
+        | Event::Mail(_)
+        | Event::Rcpt(_)
+        | Event::Data
+        | Event::Vrfy(_)
+        | Event::Etrn(_)
+        | Event::Xclient(_)
+        | Event::Xforward(_) => engine.accept(now, out),
         Event::SaslCancelled | Event::Chunk(_) | Event::Aborted | Event::Violation(_) => Ok(()),
     }
 }

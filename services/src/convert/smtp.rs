@@ -45,6 +45,7 @@ pub(crate) fn envelope(from: &ReversePath, parameters: &MailParameters, recipien
     let mut kept = Vec::new();
     match parameters.body {
         Some(BodyType::EightBitMime) => kept.push(Parameter::new("BODY", "8BITMIME")),
+        Some(BodyType::BinaryMime) => kept.push(Parameter::new("BODY", "BINARYMIME")),
         Some(BodyType::SevenBit) => kept.push(Parameter::new("BODY", "7BIT")),
         None => {}
     }
@@ -97,6 +98,7 @@ pub(crate) fn delivery(batch: &Batch) -> Option<smtp_proto::Envelope> {
     let said = |keyword: &str| batch.envelope.parameters.iter().find(|p| p.keyword.eq_ignore_ascii_case(keyword));
     let body = said("BODY").and_then(|parameter| match parameter.value.as_deref() {
         Some("8BITMIME") => Some(BodyType::EightBitMime),
+        Some("BINARYMIME") => Some(BodyType::BinaryMime),
         Some("7BIT") => Some(BodyType::SevenBit),
         Some(_) | None => None,
     });

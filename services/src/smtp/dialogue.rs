@@ -58,7 +58,9 @@ impl Dialogue {
                 metrics::counter!("posthaste_violations_total", "service" => self.service, "violation" => violation)
                     .increment(1);
             }
-            Event::Vrfy(_) => conn.speak(|engine, now, out| engine.decline(now, out)),
+            Event::Vrfy(_) | Event::Expn(_) | Event::Etrn(_) | Event::Xclient(_) | Event::Xforward(_) => {
+                conn.speak(|engine, now, out| engine.decline(now, out));
+            }
             Event::Mail(_) | Event::Rcpt(_) | Event::Data | Event::Chunk(_) | Event::End(_) | Event::Aborted => {
                 return Ok(Some(event));
             }

@@ -106,6 +106,10 @@ impl<S: Store> Handler<ServerSession> for LmtpSession<S> {
             | Event::SaslResponse(_)
             | Event::SaslCancelled
             | Event::Vrfy(_)
+            | Event::Expn(_)
+            | Event::Etrn(_)
+            | Event::Xclient(_)
+            | Event::Xforward(_)
             | Event::Violation(_) => {}
         }
         Ok(Next::Go)

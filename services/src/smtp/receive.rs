@@ -151,6 +151,10 @@ impl<S: Spool> Handler<ServerSession> for ReceiveSession<S> {
             | Event::SaslResponse(_)
             | Event::SaslCancelled
             | Event::Vrfy(_)
+            | Event::Expn(_)
+            | Event::Etrn(_)
+            | Event::Xclient(_)
+            | Event::Xforward(_)
             | Event::Violation(_) => {}
         }
         Ok(Next::Go)

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 use super::{ClientSession, Kind, Last, Pending, Phase, SendError, Ticket, Transport};
-use crate::{Command, MailParameters, Misuse, Protocol};
+use crate::{Command, Misuse, Protocol};
 
 impl ClientSession {
     /// Sends a command. Where the server speaks PIPELINING, MAIL, RCPT and RSET may follow one another without waiting, and any
@@ -107,7 +107,11 @@ impl ClientSession {
             (Command::Data, _) => Ok(Kind::Data),
             (Command::Rset, _) => Ok(Kind::Rset),
             (Command::Quit, _) => Ok(Kind::Quit),
-            (Command::Noop | Command::Vrfy(_), _) => Ok(Kind::Other),
+            (Command::Noop | Command::Vrfy(_) | Command::Help(_), _) => Ok(Kind::Other),
+            (
+                Command::Bdat(_) | Command::Expn(_) | Command::Etrn(_) | Command::Xclient(_) | Command::Xforward(_),
+                _,
+            ) => Err(SendError::NotOffered),
         }
     }
 
@@ -137,17 +141,23 @@ impl ClientSession {
             Command::StartTls => offers.start_tls && self.transport == Transport::Plain,
             Command::Auth { mechanism, .. } => offers.auth.iter().any(|offer| *offer == *mechanism),
             Command::Mail { from, parameters } => {
-                let MailParameters { size, body, smtp_utf8, auth } = parameters;
-                (size.is_none() || offers.size.is_some())
-                    && (body.is_none() || offers.extensions.eight_bit_mime)
-                    && (!smtp_utf8 || offers.extensions.smtp_utf8)
-                    && (auth.is_none() || !offers.auth.is_empty())
-                    && (*smtp_utf8 || from.is_ascii())
+                parameters.belong_to(&offers.extensions)
+                    && (parameters.size.is_none() || offers.size.is_some())
+                    && (parameters.auth.is_none() || !offers.auth.is_empty())
+                    && (parameters.smtp_utf8 || from.is_ascii())
             }
-            Command::Rcpt { to, .. } => to.is_ascii() || offers.extensions.smtp_utf8,
-            Command::Vrfy(what) => what.as_str().is_ascii() || offers.extensions.smtp_utf8,
+            Command::Rcpt { to, parameters } => {
+                parameters.belong_to(&offers.extensions)
+                    && (to.is_ascii() && parameters.is_ascii() || offers.extensions.smtp_utf8)
+            }
+            Command::Vrfy(lookup) => {
+                lookup.name.as_str().is_ascii() && !lookup.smtp_utf8 || offers.extensions.smtp_utf8
+            }
+            Command::Bdat(_) | Command::Expn(_) | Command::Etrn(_) | Command::Xclient(_) | Command::Xforward(_) => {
+                false
+            }
             Command::Ehlo(name) | Command::Helo(name) | Command::Lhlo(name) => name.as_str().is_ascii(),
-            Command::Data | Command::Rset | Command::Noop | Command::Quit => true,
+            Command::Data | Command::Rset | Command::Noop | Command::Help(_) | Command::Quit => true,
         };
         if offered { Ok(()) } else { Err(SendError::NotOffered) }
     }

@@ -204,7 +204,7 @@ impl Delivery {
                     Command::Mail { from: self.envelope.mail.from.borrowed(), parameters }
                 }
                 Some(index) => match self.envelope.recipients.get(index) {
-                    Some(rcpt) => Command::Rcpt { to: rcpt.to.borrowed(), parameters: rcpt.parameters },
+                    Some(rcpt) => Command::Rcpt { to: rcpt.to.borrowed(), parameters: rcpt.parameters.borrowed() },
                     None if index == self.envelope.recipients.len() => Command::Data,
                     None => break,
                 },
@@ -316,19 +316,20 @@ impl Envelope {
 
     fn needs_eight_bit(&self) -> bool {
         match self.mail.parameters.body {
-            Some(BodyType::EightBitMime) => true,
+            Some(BodyType::EightBitMime | BodyType::BinaryMime) => true,
             Some(BodyType::SevenBit) | None => false,
         }
     }
 
     /// What the server offers to hear of what there is to tell.
     fn parameters<'a>(&'a self, offers: &Capabilities) -> MailParameters<&'a str> {
-        let MailParameters { size, body, smtp_utf8: _, auth } = self.mail.parameters.borrowed();
+        let parameters = self.mail.parameters.borrowed();
         MailParameters {
-            size: size.filter(|_| offers.size.is_some()),
-            body: body.filter(|_| offers.extensions.eight_bit_mime),
+            size: parameters.size.filter(|_| offers.size.is_some()),
+            body: parameters.body.filter(|_| offers.extensions.eight_bit_mime),
             smtp_utf8: self.needs_utf8(),
-            auth: auth.filter(|_| !offers.auth.is_empty()),
+            auth: parameters.auth.filter(|_| !offers.auth.is_empty()),
+            ..parameters
         }
     }
 }

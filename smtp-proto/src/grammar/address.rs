@@ -2,8 +2,8 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use nom::Parser;
 use nom::bytes::complete::take_while1;
@@ -14,16 +14,16 @@ use super::error::{Expected, ParseError, Parsed, complete, fail, want};
 
 /// `Local-part "@" ( Domain / address-literal )`.
 ///
-/// Equal means: the same text. Quotes and case are kept as they came, since only the host that the domain names may say what
-/// they mean (RFC 5321 §2.4); [`unquoted_local_part`](Self::unquoted_local_part) is for that host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Quotes and case are kept as they came, since only the host that the domain names may say what they mean (RFC 5321 §2.4).
+/// Equal means: the same [`unquoted_local_part`](Self::unquoted_local_part), case included, at an equal [`Domain`].
+#[derive(Clone, Copy, Debug)]
 pub struct Mailbox<S = Box<str>> {
     text: S,
     at: u16,
 }
 
 /// Where a message comes from: RFC 5321 §4.1.2 `Reverse-path`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub enum ReversePath<S = Box<str>> {
     /// `<>`: a message that must not be answered by another one (RFC 5321 §4.5.5).
     Null,
@@ -32,7 +32,7 @@ pub enum ReversePath<S = Box<str>> {
 }
 
 /// Where a message goes to: RFC 5321 §4.1.2 `Forward-path`, and RFC 5321 §4.1.1.3's `<Postmaster>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub enum ForwardPath<S = Box<str>> {
     /// `<Postmaster>` without a domain: whoever runs this server.
     Postmaster,
@@ -89,12 +89,16 @@ impl<S: AsRef<str>> Mailbox<S> {
         if !quoted.contains('\\') {
             return Cow::Borrowed(quoted);
         }
-        let mut text = String::with_capacity(quoted.len());
-        let mut chars = quoted.chars();
-        while let Some(c) = chars.next() {
-            text.extend(if c == '\\' { chars.next() } else { Some(c) });
-        }
-        Cow::Owned(text)
+        Cow::Owned(self.meaning().collect())
+    }
+
+    /// The local part without what only protects it.
+    fn meaning(&self) -> impl Iterator<Item = char> {
+        let local = self.local_part();
+        let quoted = local.strip_prefix('"').and_then(|local| local.strip_suffix('"'));
+        let mut chars = quoted.unwrap_or(local).chars();
+        // An atom holds no backslash.
+        core::iter::from_fn(move || chars.next().and_then(|c| if c == '\\' { chars.next() } else { Some(c) }))
     }
 
     /// What stands behind the `@`.
@@ -107,6 +111,21 @@ impl<S: AsRef<str>> Mailbox<S> {
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.as_str().is_ascii()
+    }
+}
+
+impl<S: AsRef<str>, T: AsRef<str>> PartialEq<Mailbox<T>> for Mailbox<S> {
+    fn eq(&self, other: &Mailbox<T>) -> bool {
+        self.meaning().eq(other.meaning()) && self.domain() == other.domain()
+    }
+}
+
+impl<S: AsRef<str>> Eq for Mailbox<S> {}
+
+impl<S: AsRef<str>> Hash for Mailbox<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.meaning().for_each(|c| c.hash(state));
+        self.domain().hash(state);
     }
 }
 
@@ -161,6 +180,24 @@ impl<S: AsRef<str>> ReversePath<S> {
     }
 }
 
+impl<S: AsRef<str>, T: AsRef<str>> PartialEq<ReversePath<T>> for ReversePath<S> {
+    fn eq(&self, other: &ReversePath<T>) -> bool {
+        match (self, other) {
+            (Self::Null, ReversePath::Null) => true,
+            (Self::Mailbox(ours), ReversePath::Mailbox(theirs)) => ours == theirs,
+            (Self::Null | Self::Mailbox(_), _) => false,
+        }
+    }
+}
+
+impl<S: AsRef<str>> Eq for ReversePath<S> {}
+
+impl<S: AsRef<str>> Hash for ReversePath<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.mailbox().hash(state);
+    }
+}
+
 impl<S: AsRef<str>> fmt::Display for ReversePath<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,6 +249,24 @@ impl<S: AsRef<str>> ForwardPath<S> {
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.mailbox().is_none_or(Mailbox::is_ascii)
+    }
+}
+
+impl<S: AsRef<str>, T: AsRef<str>> PartialEq<ForwardPath<T>> for ForwardPath<S> {
+    fn eq(&self, other: &ForwardPath<T>) -> bool {
+        match (self, other) {
+            (Self::Postmaster, ForwardPath::Postmaster) => true,
+            (Self::Mailbox(ours), ForwardPath::Mailbox(theirs)) => ours == theirs,
+            (Self::Postmaster | Self::Mailbox(_), _) => false,
+        }
+    }
+}
+
+impl<S: AsRef<str>> Eq for ForwardPath<S> {}
+
+impl<S: AsRef<str>> Hash for ForwardPath<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.mailbox().hash(state);
     }
 }
 
@@ -324,7 +379,10 @@ const fn is_atext(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use alloc::string::ToString as _;
+    use core::hash::Hasher as _;
 
     use super::*;
 
@@ -336,6 +394,29 @@ mod tests {
         assert_eq!(mailbox.domain().as_str(), "[127.0.0.1]");
         assert_eq!(mailbox.to_string(), "\"a\\\"b@c\"@[127.0.0.1]");
         assert_eq!(Mailbox::parse("jos\u{e9}@b\u{fc}cher.example").map(|mailbox| mailbox.is_ascii()), Ok(false));
+    }
+
+    #[test]
+    fn mailboxes_are_equal_by_what_they_mean() {
+        let hash = |mailbox: &Mailbox<&str>| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            mailbox.hash(&mut hasher);
+            hasher.finish()
+        };
+        for (a, b, equal) in [
+            ("bob@example.org", "\"bob\"@EXAMPLE.org", true),
+            ("\"b\\ob\"@[192.0.2.1]", "bob@[192.0.2.1]", true),
+            ("a@[IPv6:2001:db8::1]", "a@[ipv6:2001:0DB8:0::1]", true),
+            ("\"a\\\\b\"@c", "\"a\\b\"@c", false),
+            ("Bob@example.org", "bob@example.org", false),
+            ("a@[x25:b]", "a@[X25:b]", true),
+            ("a@[x25:b]", "a@[x25:B]", false),
+            ("a@[192.0.2.1]", "a@192.0.2.1", false),
+            ("a@b", "a@c", false),
+        ] {
+            let (a, b) = (Mailbox::parse(a).unwrap(), Mailbox::parse(b).unwrap());
+            assert_eq!((a == b, hash(&a) == hash(&b)), (equal, equal), "{a} {b}");
+        }
     }
 
     #[test]

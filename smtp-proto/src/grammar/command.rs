@@ -1,6 +1,8 @@
-//! Commands (RFC 5321 §4.1.1, RFC 2033, RFC 3207, RFC 4954).
+//! Commands (RFC 5321 §4.1.1, and those of its extensions).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use core::fmt::Write as _;
 
 use base64::Engine as _;
@@ -13,6 +15,7 @@ use super::address::{ForwardPath, ReversePath, forward_path, reverse_path};
 use super::domain::{Domain, domain};
 use super::error::{Expected, Fail, ParseError, complete};
 use super::parameters::{MailParameters, RcptParameters};
+use super::proxied::{Xclient, Xforward};
 use super::text::{Mechanism, Text};
 use super::verb::Verb;
 use crate::Secret;
@@ -63,18 +66,48 @@ pub enum Command<'a> {
         /// Where the message goes to.
         to: ForwardPath<&'a str>,
         /// What extensions add.
-        parameters: RcptParameters,
+        parameters: RcptParameters<&'a str>,
     },
     /// `DATA`: the message follows.
     Data,
+    /// `BDAT`: so many octets of the message follow at once (RFC 3030 §2).
+    Bdat(Chunk),
     /// `RSET`: the transaction is forgotten.
     Rset,
     /// `NOOP`; its argument is not looked at (RFC 5321 §4.1.1.9).
     Noop,
     /// `VRFY`: does this user exist?
-    Vrfy(Text<&'a str>),
+    Vrfy(Lookup<&'a str>),
+    /// `EXPN`: who is on this list?
+    Expn(Lookup<&'a str>),
+    /// `HELP`, on something or in general.
+    Help(Option<Text<&'a str>>),
+    /// `ETRN`: deliver what waits for this node (RFC 1985 §5). `@` before its name means its subdomains too, `#` a queue.
+    Etrn(Text<&'a str>),
+    /// `XCLIENT`: whom a proxy speaks for.
+    Xclient(Xclient<&'a str>),
+    /// `XFORWARD`: where a filter or a proxy has the next message from.
+    Xforward(Xforward<&'a str>),
     /// `QUIT`.
     Quit,
+}
+
+/// A piece of a message: RFC 3030 §2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// How many octets follow.
+    pub octets: u64,
+    /// Whether the message ends with them.
+    pub last: bool,
+}
+
+/// Whom VRFY or EXPN asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup<S = Box<str>> {
+    /// A user, a mailbox or a list.
+    pub name: Text<S>,
+    /// `SMTPUTF8`: the reply may hold more than ASCII (RFC 6531 §3.7.4.2).
+    pub smtp_utf8: bool,
 }
 
 impl<'a> Command<'a> {
@@ -99,11 +132,16 @@ impl<'a> Command<'a> {
             Verb::Data => arguments.none(Self::Data),
             Verb::Rset => arguments.none(Self::Rset),
             Verb::Noop => Ok(Self::Noop),
-            Verb::Vrfy => Text::parse(arguments.rest).map(Self::Vrfy).map_err(|error| arguments.error(error.expected)),
+            Verb::Bdat => arguments.chunk().map(Self::Bdat),
+            Verb::Vrfy => arguments.lookup().map(Self::Vrfy),
+            Verb::Expn => arguments.lookup().map(Self::Expn),
+            Verb::Help if arguments.rest.is_empty() => Ok(Self::Help(None)),
+            Verb::Help => arguments.text().map(|topic| Self::Help(Some(topic))),
+            Verb::Etrn => arguments.text().map(Self::Etrn),
+            Verb::Xclient => arguments.moved(Xclient::parse(arguments.rest)).map(Self::Xclient),
+            Verb::Xforward => arguments.moved(Xforward::parse(arguments.rest)).map(Self::Xforward),
             Verb::Quit => arguments.none(Self::Quit),
-            Verb::Bdat | Verb::Burl | Verb::Etrn | Verb::Expn | Verb::Help | Verb::Send | Verb::Turn => {
-                Err(ParseError { at: 0, expected: Expected::ImplementedVerb })
-            }
+            Verb::Burl | Verb::Send | Verb::Turn => Err(ParseError { at: 0, expected: Expected::ImplementedVerb }),
         }
     }
 
@@ -122,14 +160,49 @@ impl<'a> Command<'a> {
                 parameters.write(out);
                 written
             }
-            Self::Rcpt { to, parameters: RcptParameters {} } => write!(out, "RCPT TO:{to}"),
+            Self::Rcpt { to, parameters } => {
+                let written = write!(out, "RCPT TO:{to}");
+                parameters.write(out);
+                written
+            }
             Self::Data => write!(out, "DATA"),
+            Self::Bdat(Chunk { octets, last: false }) => write!(out, "BDAT {octets}"),
+            Self::Bdat(Chunk { octets, last: true }) => write!(out, "BDAT {octets} LAST"),
             Self::Rset => write!(out, "RSET"),
             Self::Noop => write!(out, "NOOP"),
-            Self::Vrfy(what) => write!(out, "VRFY {}", what.as_str()),
+            Self::Vrfy(lookup) => write!(out, "VRFY {lookup}"),
+            Self::Expn(lookup) => write!(out, "EXPN {lookup}"),
+            Self::Help(None) => write!(out, "HELP"),
+            Self::Help(Some(topic)) => write!(out, "HELP {}", topic.as_str()),
+            Self::Etrn(node) => write!(out, "ETRN {}", node.as_str()),
+            Self::Xclient(client) => {
+                let written = write!(out, "XCLIENT ");
+                client.write(out);
+                written
+            }
+            Self::Xforward(source) => {
+                let written = write!(out, "XFORWARD ");
+                source.write(out);
+                written
+            }
             Self::Quit => write!(out, "QUIT"),
         };
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Lookup<&str> {
+    /// The same, owned.
+    #[must_use]
+    pub fn into_owned(self) -> Lookup {
+        Lookup { name: self.name.into_owned(), smtp_utf8: self.smtp_utf8 }
+    }
+}
+
+impl<S: AsRef<str>> fmt::Display for Lookup<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name.as_str())?;
+        if self.smtp_utf8 { f.write_str(" SMTPUTF8") } else { Ok(()) }
     }
 }
 
@@ -149,7 +222,7 @@ fn printable(line: &[u8]) -> Result<&str, ParseError> {
     core::str::from_utf8(line).map_err(|error| ParseError { at: error.valid_up_to(), expected: Expected::Utf8 })
 }
 
-fn write_initial(initial: &Secret, out: &mut BytesMut) -> core::fmt::Result {
+fn write_initial(initial: &Secret, out: &mut BytesMut) -> fmt::Result {
     match initial.expose() {
         [] => out.write_str(" ="),
         octets => write!(out, " {}", *Zeroizing::new(STANDARD.encode(octets))),
@@ -207,6 +280,41 @@ impl<'a> Arguments<'a> {
         let (to, rest) = self.path("TO:", forward_path)?;
         let parameters = RcptParameters::parse(rest, self.at(rest))?;
         Ok(Command::Rcpt { to, parameters })
+    }
+
+    /// `SP chunk-size [ SP end-marker ]`.
+    fn chunk(&self) -> Result<Chunk, ParseError> {
+        let error = self.error(Expected::ChunkSize);
+        let (size, marker) =
+            self.rest.split_once(' ').map_or((self.rest, ""), |(size, rest)| (size, rest.trim_start()));
+        let last = match marker {
+            "" => false,
+            _ if marker.eq_ignore_ascii_case("LAST") => true,
+            _ => return Err(error),
+        };
+        let digits = size.bytes().all(|octet| octet.is_ascii_digit());
+        let octets = size.parse().ok().filter(|_| digits).ok_or(error)?;
+        Ok(Chunk { octets, last })
+    }
+
+    fn text(&self) -> Result<Text<&'a str>, ParseError> {
+        self.moved(Text::parse(self.rest))
+    }
+
+    fn lookup(&self) -> Result<Lookup<&'a str>, ParseError> {
+        const KEYWORD: &str = " SMTPUTF8";
+        let name = self.rest.len().checked_sub(KEYWORD.len()).and_then(|at| self.rest.split_at_checked(at));
+        match name {
+            Some((name, keyword)) if keyword.eq_ignore_ascii_case(KEYWORD) => {
+                Ok(Lookup { name: self.moved(Text::parse(name.trim_end_matches(' ')))?, smtp_utf8: true })
+            }
+            Some(_) | None => Ok(Lookup { name: self.text()?, smtp_utf8: false }),
+        }
+    }
+
+    /// What a parser of the arguments says, in terms of the line.
+    fn moved<T>(&self, parsed: Result<T, ParseError>) -> Result<T, ParseError> {
+        parsed.map_err(|error| ParseError { at: error.at.saturating_add(self.at(self.rest)), ..error })
     }
 
     fn auth(&self) -> Result<Command<'a>, ParseError> {

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use nom::bytes::complete::take_while1;
@@ -11,13 +12,14 @@ use super::error::{Expected, ParseError, Parsed, complete, fail, want};
 /// `Domain / address-literal`: what stands behind an `@`, and what hosts call themselves.
 ///
 /// Underscores are let in, against the RFC: hosts whose names hold them send real mail, and DNS has no quarrel with them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Equal means: the same [`Host`].
+#[derive(Clone, Copy, Debug)]
 pub struct Domain<S = Box<str>>(S);
 
-/// What a [`Domain`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a [`Domain`] says. Names and tags are equal in any case of ASCII, addresses are equal as numbers.
+#[derive(Clone, Copy, Debug)]
 pub enum Host<'a> {
-    /// A name for DNS; A-labels, or U-labels where SMTPUTF8 is spoken.
+    /// A name for DNS; A-labels, or U-labels where SMTPUTF8 is spoken. The two are not looked through: that is IDNA's.
     Name(&'a str),
     /// `[192.0.2.1]`.
     V4(Ipv4Addr),
@@ -77,6 +79,55 @@ impl<S: AsRef<str>> Domain<S> {
         let text = self.as_str();
         text.strip_prefix('[').and_then(|text| literal_host(text.strip_suffix(']')?)).unwrap_or(Host::Name(text))
     }
+}
+
+impl<S: AsRef<str>, T: AsRef<str>> PartialEq<Domain<T>> for Domain<S> {
+    fn eq(&self, other: &Domain<T>) -> bool {
+        self.host() == other.host()
+    }
+}
+
+impl<S: AsRef<str>> Eq for Domain<S> {}
+
+impl<S: AsRef<str>> Hash for Domain<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.host().hash(state);
+    }
+}
+
+impl PartialEq for Host<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(ours), Self::Name(theirs)) => ours.eq_ignore_ascii_case(theirs),
+            (Self::V4(ours), Self::V4(theirs)) => ours == theirs,
+            (Self::V6(ours), Self::V6(theirs)) => ours == theirs,
+            (Self::General { tag, content }, Self::General { tag: their_tag, content: their_content }) => {
+                tag.eq_ignore_ascii_case(their_tag) && content == their_content
+            }
+            (Self::Name(_) | Self::V4(_) | Self::V6(_) | Self::General { .. }, _) => false,
+        }
+    }
+}
+
+impl Eq for Host<'_> {}
+
+impl Hash for Host<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Name(name) => hash_in_any_case(name, state),
+            Self::V4(address) => address.hash(state),
+            Self::V6(address) => address.hash(state),
+            Self::General { tag, content } => {
+                hash_in_any_case(tag, state);
+                content.hash(state);
+            }
+        }
+    }
+}
+
+fn hash_in_any_case<H: Hasher>(text: &str, state: &mut H) {
+    text.bytes().for_each(|octet| state.write_u8(octet.to_ascii_lowercase()));
+    state.write_u8(0);
 }
 
 impl<S: AsRef<str>> fmt::Display for Domain<S> {

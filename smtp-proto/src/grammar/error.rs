@@ -58,6 +58,9 @@ pub enum Expected {
     /// A value that the parameter can have.
     #[error("a parameter's value")]
     ParameterValue,
+    /// The size of a chunk, and `LAST` or nothing (RFC 3030 §2).
+    #[error("a chunk's size")]
+    ChunkSize,
     /// The name of a SASL mechanism.
     #[error("a sasl mechanism")]
     Mechanism,

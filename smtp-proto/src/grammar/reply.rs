@@ -193,6 +193,8 @@ impl fmt::Display for Reply {
 }
 
 impl ReplyCode {
+    /// 214: help.
+    pub const HELP: Self = Self(214);
     /// 220: the service is ready.
     pub const READY: Self = Self(220);
     /// 221: goodbye.

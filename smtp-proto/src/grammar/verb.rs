@@ -42,17 +42,18 @@ pub enum Verb {
     Turn,
     /// VRFY.
     Vrfy,
+    /// XCLIENT, of Postfix.
+    Xclient,
+    /// XFORWARD, of Postfix.
+    Xforward,
 }
 
 impl Verb {
     /// The verb of that name, in any case.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let mut upper = [0; 8];
-        let upper = upper.get_mut(..word.len())?;
-        upper.copy_from_slice(word.as_bytes());
-        upper.make_ascii_uppercase();
-        Some(match &*upper {
+        let mut scratch = [0; 8];
+        Some(match upper_case(word, &mut scratch) {
             b"AUTH" => Self::Auth,
             b"BDAT" => Self::Bdat,
             b"BURL" => Self::Burl,
@@ -72,7 +73,17 @@ impl Verb {
             b"STARTTLS" => Self::StartTls,
             b"TURN" | b"ATRN" => Self::Turn,
             b"VRFY" => Self::Vrfy,
+            b"XCLIENT" => Self::Xclient,
+            b"XFORWARD" => Self::Xforward,
             _ => return None,
         })
     }
+}
+
+/// The word in capitals, where it fits into `scratch`; else nothing.
+pub(super) fn upper_case<'s>(word: &str, scratch: &'s mut [u8]) -> &'s [u8] {
+    let Some(upper) = scratch.get_mut(..word.len()) else { return &[] };
+    upper.copy_from_slice(word.as_bytes());
+    upper.make_ascii_uppercase();
+    upper
 }

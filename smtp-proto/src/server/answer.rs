@@ -1,5 +1,6 @@
 //! The application's answers.
 
+use alloc::string::String;
 use core::fmt::Write as _;
 use core::time::Duration;
 
@@ -8,8 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use zeroize::Zeroizing;
 
-use super::{Asked, Intake, Last, Login, Peer, Phase, ServerSession, Transport};
-use crate::{Class, Close, HelloVerb, Misuse, Reply, ReplyCode, ShutDown, SmtpUtf8, StartTls, Violation};
+use super::{Asked, Last, Login, Peer, Phase, ServerSession, Skip, Transaction, Transport};
+use crate::grammar::Offers;
+use crate::{Class, Close, Event, HelloVerb, Misuse, Reply, ReplyCode, ShutDown, SizeLimit, StartTls, Step, Violation};
 
 impl ServerSession {
     /// Gives the ordinary positive answer: greets, tells what is offered, takes the sender, the recipient, the message. In
@@ -25,8 +27,14 @@ impl ServerSession {
             Asked::Mail(_) => return self.reply(&SENDER_OK, now, out),
             Asked::Rcpt => return self.reply(&RECIPIENT_OK, now, out),
             Asked::Data => self.ask_for_body(now, out),
+            Asked::Chunk(chunk) => self.take_chunk(chunk, now, out),
             Asked::Verdict(_) => return self.reply(&MESSAGE_OK, now, out),
             Asked::Vrfy => return self.reply(&USER_OK, now, out),
+            // Who they are, only the application can say.
+            Asked::Expn => return Err(Misuse::WrongReply),
+            Asked::Etrn => return self.reply(&QUEUING, now, out),
+            Asked::Xclient(login) => self.accept_xclient(login, now, out),
+            Asked::Xforward => return self.reply(&NOTED, now, out),
         }
         Ok(())
     }
@@ -42,13 +50,18 @@ impl ServerSession {
         check(asked, reply.class())?;
         match asked {
             Asked::Verdict(replies) => (0..replies).for_each(|_| reply.write(out)),
+            Asked::Chunk(chunk) => (0..self.chunk_replies(chunk)).for_each(|_| reply.write(out)),
             Asked::Connected
             | Asked::Hello(_)
             | Asked::Sasl
             | Asked::Mail(_)
             | Asked::Rcpt
             | Asked::Data
-            | Asked::Vrfy => reply.write(out),
+            | Asked::Vrfy
+            | Asked::Expn
+            | Asked::Etrn
+            | Asked::Xclient(_)
+            | Asked::Xforward => reply.write(out),
         }
         self.answered(asked, reply, now, out);
         Ok(())
@@ -80,8 +93,11 @@ impl ServerSession {
             Err(_) => return,
             Ok(Asked::Connected) => Reply::fixed(ReplyCode::FAILED, 3, 2, "no mail service here"),
             Ok(Asked::Sasl) => Reply::fixed(ReplyCode::ARGUMENT_NOT_IMPLEMENTED, 5, 4, "mechanism not implemented"),
-            Ok(Asked::Hello(_) | Asked::Vrfy) => Reply::fixed(ReplyCode::NOT_IMPLEMENTED, 5, 1, "not implemented"),
-            Ok(Asked::Mail(_) | Asked::Rcpt | Asked::Data | Asked::Verdict(_)) => {
+            Ok(Asked::Hello(_) | Asked::Vrfy | Asked::Expn | Asked::Etrn | Asked::Xforward) => {
+                Reply::fixed(ReplyCode::NOT_IMPLEMENTED, 5, 1, "not implemented")
+            }
+            Ok(Asked::Xclient(_)) => Reply::fixed(ReplyCode::FAILED, 3, 2, "no mail service for this client"),
+            Ok(Asked::Mail(_) | Asked::Rcpt | Asked::Data | Asked::Chunk(_) | Asked::Verdict(_)) => {
                 Reply::fixed(ReplyCode::FAILED, 3, 0, "not accepted")
             }
         };
@@ -123,8 +139,8 @@ impl ServerSession {
     /// # Errors
     /// [`Misuse::NotNow`] where no message is coming in.
     pub fn discard_body(&mut self) -> Result<(), Misuse> {
-        let Phase::Body(intake) = &mut self.phase else { return Err(Misuse::NotNow) };
-        intake.discard();
+        let Phase::Body(body) = &mut self.phase else { return Err(Misuse::NotNow) };
+        body.discard();
         Ok(())
     }
 
@@ -136,7 +152,7 @@ impl ServerSession {
             | Phase::Command
             | Phase::SaslLine
             | Phase::Body(_)
-            | Phase::RefusedChunk(_)
+            | Phase::Skip(_)
             | Phase::Switching
             | Phase::Closed(_) => Err(Misuse::NotNow),
         }
@@ -146,15 +162,17 @@ impl ServerSession {
     fn answered(&mut self, asked: Asked, reply: &Reply, now: Duration, out: &mut BytesMut) {
         let success = reply.class() == Class::Success;
         match asked {
-            Asked::Connected => self.peer = Peer::Unwelcome,
-            Asked::Mail(transaction) if success => self.transaction = Some(transaction),
+            Asked::Connected | Asked::Xclient(_) => self.peer = Peer::Unwelcome,
+            Asked::Mail(envelope) if success => {
+                self.transaction = Some(Transaction { envelope, recipients: 0, chunks: None });
+            }
             Asked::Rcpt if success => {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.recipients = transaction.recipients.saturating_add(1);
                 }
             }
             // The application's own word: it need not be told.
-            Asked::Data => self.transaction = None,
+            Asked::Data | Asked::Chunk(_) => self.transaction = None,
             Asked::Verdict(_) => {
                 self.transaction = None;
                 self.count_message(reply);
@@ -162,12 +180,24 @@ impl ServerSession {
             Asked::Sasl if reply.class() == Class::Permanent => {
                 self.failed_logins = self.failed_logins.saturating_add(1);
             }
-            Asked::Hello(_) | Asked::Sasl | Asked::Mail(_) | Asked::Rcpt | Asked::Vrfy => {}
+            Asked::Hello(_)
+            | Asked::Sasl
+            | Asked::Mail(_)
+            | Asked::Rcpt
+            | Asked::Vrfy
+            | Asked::Expn
+            | Asked::Etrn
+            | Asked::Xforward => {}
         }
         if reply.code() == ReplyCode::NOT_AVAILABLE {
             self.close(Close::ShutDown(ShutDown::Stopping));
         } else if self.failed_logins > self.config.limits.failed_logins {
             self.untold.violation = Some(self.close_for(Violation::TooManyLogins, out));
+        } else if let Asked::Chunk(chunk) = asked {
+            let told = self.skip_chunk(Skip { left: chunk.octets, then: None, replies: 0 }, now, out);
+            if let Some(Step::Event(Event::Violation(violation))) = told {
+                self.untold.violation = Some(violation);
+            }
         } else {
             self.go_on(now, out);
         }
@@ -176,18 +206,19 @@ impl ServerSession {
     fn count_message(&mut self, verdict: &Reply) {
         if verdict.class() == Class::Success {
             self.chatter = 0;
+            self.skipped = 0;
         }
     }
 
     /// Turns to the peer again; or says goodbye, if that was put off.
-    fn go_on(&mut self, now: Duration, out: &mut BytesMut) {
+    pub(super) fn go_on(&mut self, now: Duration, out: &mut BytesMut) {
         if !self.ends_here(out) {
             self.await_command(now);
         }
     }
 
     /// Ends the session if [`shut_down`](Self::shut_down) was called while the question was open.
-    fn ends_here(&mut self, out: &mut BytesMut) -> bool {
+    pub(super) fn ends_here(&mut self, out: &mut BytesMut) -> bool {
         let Last::ShutDown(why) = self.last else { return false };
         self.say_goodbye(&why.reply(), out);
         self.close(Close::ShutDown(why));
@@ -195,8 +226,12 @@ impl ServerSession {
     }
 
     /// RFC 5321 §4.2: the host's name stands first.
-    fn greet(&mut self, now: Duration, out: &mut BytesMut) {
+    fn write_greeting(&self, out: &mut BytesMut) {
         Reply::plain(ReplyCode::READY, self.config.greeting.clone()).behind(self.config.host.as_str()).write(out);
+    }
+
+    fn greet(&mut self, now: Duration, out: &mut BytesMut) {
+        self.write_greeting(out);
         self.go_on(now, out);
         if matches!(self.phase, Phase::Command) {
             self.phase = Phase::Greeted;
@@ -221,36 +256,21 @@ impl ServerSession {
 
     fn write_capabilities(&self, out: &mut BytesMut) {
         let config = &self.config;
-        // Writing to memory does not fail.
-        let _ = write!(out, "250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n", config.host, config.limits.message);
-        match (config.start_tls, self.transport) {
-            (StartTls::Offered | StartTls::Required, Transport::Plain) => {
-                out.extend_from_slice(b"250-STARTTLS\r\n");
-            }
-            (StartTls::Off, _) | (StartTls::Offered | StartTls::Required, Transport::Tls) => {}
-        }
-        let mechanisms = self.mechanisms();
-        if !mechanisms.is_empty() {
-            let _ = write!(out, "250-AUTH");
-            mechanisms.iter().for_each(|name| {
-                let _ = write!(out, " {name}");
-            });
-            out.extend_from_slice(b"\r\n");
-        }
-        match config.smtp_utf8 {
-            SmtpUtf8::Offered => out.extend_from_slice(b"250-SMTPUTF8\r\n"),
-            SmtpUtf8::Off => {}
-        }
-        out.extend_from_slice(b"250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+        let offers = Offers {
+            start_tls: config.start_tls != StartTls::Off && self.transport == Transport::Plain,
+            size: Some(SizeLimit::Octets(config.limits.message)),
+            extensions: &self.extensions(),
+        };
+        offers.write(&config.host, self.mechanisms().iter().map(String::as_str), out);
     }
 
-    fn ask_for_body(&mut self, now: Duration, out: &mut BytesMut) {
-        if self.ends_here(out) {
-            return;
-        }
-        out.extend_from_slice(b"354 end with <CRLF>.<CRLF>\r\n");
-        self.phase = Phase::Body(Intake::data());
-        self.deadline = now.saturating_add(self.config.timeouts.body);
+    /// The proxy's own session ends here, and its client's begins.
+    fn accept_xclient(&mut self, login: Login, now: Duration, out: &mut BytesMut) {
+        self.reset();
+        self.peer = Peer::Unknown;
+        self.login = login;
+        self.write_greeting(out);
+        self.go_on(now, out);
     }
 }
 
@@ -258,10 +278,21 @@ impl ServerSession {
 fn check(asked: Asked, class: Class) -> Result<(), Misuse> {
     match (asked, class) {
         (_, Class::Transient | Class::Permanent)
-        | (Asked::Mail(_) | Asked::Rcpt | Asked::Verdict(_) | Asked::Vrfy, Class::Success) => Ok(()),
-        (_, Class::Intermediate) | (Asked::Connected | Asked::Hello(_) | Asked::Sasl | Asked::Data, Class::Success) => {
-            Err(Misuse::WrongReply)
-        }
+        | (
+            Asked::Mail(_)
+            | Asked::Rcpt
+            | Asked::Verdict(_)
+            | Asked::Vrfy
+            | Asked::Expn
+            | Asked::Etrn
+            | Asked::Xforward,
+            Class::Success,
+        ) => Ok(()),
+        (_, Class::Intermediate)
+        | (
+            Asked::Connected | Asked::Hello(_) | Asked::Sasl | Asked::Data | Asked::Chunk(_) | Asked::Xclient(_),
+            Class::Success,
+        ) => Err(Misuse::WrongReply),
     }
 }
 
@@ -272,5 +303,9 @@ const RECIPIENT_OK: Reply = Reply::fixed(ReplyCode::OK, 1, 5, "recipient ok");
 const MESSAGE_OK: Reply = Reply::fixed(ReplyCode::OK, 0, 0, "message accepted");
 
 const USER_OK: Reply = Reply::fixed(ReplyCode::OK, 1, 5, "user ok");
+
+const QUEUING: Reply = Reply::fixed(ReplyCode::OK, 0, 0, "queuing for this node started");
+
+const NOTED: Reply = Reply::fixed(ReplyCode::OK, 0, 0, "noted");
 
 const AUTHENTICATED: Reply = Reply::fixed(ReplyCode::AUTHENTICATED, 7, 0, "authenticated");

@@ -1,75 +1,113 @@
 //! Commands: which of them are in order, which of them the engine answers itself.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
 use bytes::BytesMut;
-use zeroize::Zeroize as _;
 
-use super::{Addresses, Asked, Login, Peer, Phase, ServerSession, Transaction, Transport, Turned, told};
+use super::{
+    Addresses, Asked, Behind, Content, Envelope, Login, Peer, Phase, ServerSession, Skip, Transaction, Transport,
+    Turned, announces_chunk, told,
+};
 use crate::{
-    Close, Command, Domain, Event, Expected, ForwardPath, Hello, HelloVerb, Mail, MailParameters, Mechanism,
-    ParseError, PlaintextLogin, Protocol, Rcpt, RcptParameters, Reply, ReplyCode, ReversePath, Secret, Senders,
-    SmtpUtf8, StartTls, Text, Violation, Vrfy,
+    Attribute, BodyType, Close, Command, Domain, Event, Expected, Extensions, ForwardPath, Hello, HelloVerb, Lookup,
+    Mail, MailParameters, Mechanism, ParseError, PlaintextLogin, Protocol, Rcpt, RcptParameters, Reply, ReplyCode,
+    ReversePath, Secret, Senders, SessionLimit, SessionLimits, StartTls, Text, Violation, Vrfy, Xclient, Xforward,
 };
 
 impl ServerSession {
     pub(super) fn command(
         &mut self,
-        mut line: BytesMut,
+        command: Command<'_>,
+        behind: Behind,
         now: Duration,
-        input: &BytesMut,
         out: &mut BytesMut,
     ) -> Turned {
-        let turned = match Command::parse(&line) {
-            Err(error) => self.no_command(error, &line, now, out),
-            Ok(Command::Quit) => {
+        match command {
+            Command::Quit => {
                 self.close(Close::Quit);
                 GOODBYE.write(out);
                 None
             }
-            Ok(_) if self.peer == Peer::Unwelcome => told(self.violate(Violation::Sequence, now, out)),
-            Ok(Command::Ehlo(name)) => self.hello(HelloVerb::Ehlo, name, now, out),
-            Ok(Command::Helo(name)) => self.hello(HelloVerb::Helo, name, now, out),
-            Ok(Command::Lhlo(name)) => self.hello(HelloVerb::Lhlo, name, now, out),
-            Ok(Command::StartTls) => self.start_tls(now, input, out),
-            Ok(Command::Auth { mechanism, initial }) => self.auth(mechanism, initial, now, out),
-            Ok(Command::Mail { from, parameters }) => self.mail(from, parameters, now, out),
-            Ok(Command::Rcpt { to, parameters }) => self.rcpt(to, parameters, now, out),
-            Ok(Command::Data) => self.data(now, out),
-            Ok(Command::Rset) => {
+            _ if self.peer == Peer::Unwelcome => self.sequence(&command, now, out),
+            Command::Ehlo(name) => self.hello(HelloVerb::Ehlo, name, now, out),
+            Command::Helo(name) => self.hello(HelloVerb::Helo, name, now, out),
+            Command::Lhlo(name) => self.hello(HelloVerb::Lhlo, name, now, out),
+            Command::StartTls => self.start_tls(behind, now, out),
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial, now, out),
+            Command::Mail { from, parameters } => self.mail(from, parameters, now, out),
+            Command::Rcpt { to, parameters } => self.rcpt(to, parameters, now, out),
+            Command::Data => self.data(now, out),
+            Command::Bdat(chunk) => self.chunk(chunk, now, out),
+            Command::Rset => {
                 self.reset();
-                self.chat(now, out)
+                self.chat(&OK, now, out)
             }
-            Ok(Command::Noop) => self.chat(now, out),
-            Ok(Command::Vrfy(what)) => self.vrfy(what, now, out),
-        };
-        // An AUTH may have stood there.
-        line.zeroize();
-        turned
+            Command::Noop => self.chat(&OK, now, out),
+            Command::Help(_) => self.chat(&HELP, now, out),
+            Command::Vrfy(lookup) => self.vrfy(lookup, now, out),
+            Command::Expn(lookup) => self.expn(lookup, now, out),
+            Command::Etrn(node) => self.etrn(node, now, out),
+            Command::Xclient(client) => self.xclient(client, now, out),
+            Command::Xforward(source) => self.xforward(source, now, out),
+        }
     }
 
-    fn no_command(&mut self, error: ParseError, line: &[u8], now: Duration, out: &mut BytesMut) -> Turned {
+    pub(super) fn no_command(&mut self, error: ParseError, line: &[u8], now: Duration, out: &mut BytesMut) -> Turned {
+        if announces_chunk(line) {
+            return told(self.close_for(Violation::ChunkSize, out));
+        }
         if error.expected == Expected::Verb && is_other_protocol(line) {
             return told(self.close_for(Violation::NotSmtp, out));
-        }
-        let is_bdat = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"));
-        if error.expected == Expected::ImplementedVerb && is_bdat {
-            return self.bdat(line, now, out);
         }
         told(self.violate(error.expected.into(), now, out))
     }
 
-    /// RFC 3030 §2: the octets follow, whatever we answer. They must not run as commands.
-    fn bdat(&mut self, line: &[u8], now: Duration, out: &mut BytesMut) -> Turned {
-        match chunk_size(line) {
-            Some(size) if size <= self.config.limits.refused_chunk => {
-                self.phase = Phase::RefusedChunk(size);
-                self.deadline = now.saturating_add(self.config.timeouts.body);
-                None
-            }
-            Some(_) | None => told(self.close_for(Violation::ChunkTooBig, out)),
+    /// RFC 2920 §3.1: whether the reply to the command has to be known before anything else can be said in earnest.
+    pub(super) fn is_last_of_group(&self, command: &Command<'_>) -> bool {
+        match command {
+            Command::Ehlo(_) | Command::Helo(_) | Command::Lhlo(_) | Command::Auth { .. } | Command::Data => true,
+            // STARTTLS has a rule of its own, behind QUIT nothing is read, and BDAT is followed by its octets.
+            Command::StartTls | Command::Quit | Command::Bdat(_) => false,
+            Command::Mail { .. }
+            | Command::Rcpt { .. }
+            | Command::Rset
+            | Command::Noop
+            | Command::Help(_)
+            | Command::Vrfy(_)
+            | Command::Expn(_)
+            | Command::Etrn(_)
+            | Command::Xclient(_)
+            | Command::Xforward(_) => !(self.is_extended() && self.config.extensions.pipelining),
         }
+    }
+
+    /// Whether extensions are spoken.
+    pub(super) fn is_extended(&self) -> bool {
+        self.peer == Peer::Extended
+    }
+
+    /// What is offered as things are.
+    pub(super) fn extensions(&self) -> Extensions {
+        let configured = self.config.extensions;
+        let limits = &self.config.limits;
+        Extensions {
+            // RFC 8689 §3: under TLS only.
+            require_tls: configured.require_tls && self.transport == Transport::Tls,
+            limits: SessionLimits {
+                mail_max: SessionLimit::new(limits.transactions),
+                rcpt_max: SessionLimit::new(limits.recipients),
+                rcpt_domain_max: None,
+            },
+            ..configured
+        }
+    }
+
+    /// The command does not belong here. Where it has octets behind it, they are skipped.
+    fn sequence(&mut self, command: &Command<'_>, now: Duration, out: &mut BytesMut) -> Turned {
+        let Command::Bdat(chunk) = command else { return told(self.violate(Violation::Sequence, now, out)) };
+        self.skip_chunk(Skip { left: chunk.octets, then: Some(Violation::Sequence), replies: 1 }, now, out)
     }
 
     fn hello(&mut self, verb: HelloVerb, name: Domain<&str>, now: Duration, out: &mut BytesMut) -> Turned {
@@ -86,13 +124,13 @@ impl ServerSession {
         self.ask(Asked::Hello(verb), Event::Hello(Hello { verb, name: name.into_owned() }))
     }
 
-    fn start_tls(&mut self, now: Duration, input: &BytesMut, out: &mut BytesMut) -> Turned {
+    fn start_tls(&mut self, behind: Behind, now: Duration, out: &mut BytesMut) -> Turned {
         match (self.config.start_tls, self.transport) {
             (StartTls::Off, _) => told(self.violate(Violation::NotImplemented, now, out)),
             (StartTls::Offered | StartTls::Required, Transport::Tls) => {
                 told(self.violate(Violation::Sequence, now, out))
             }
-            (StartTls::Offered | StartTls::Required, Transport::Plain) if !input.is_empty() => {
+            (StartTls::Offered | StartTls::Required, Transport::Plain) if behind == Behind::Octets => {
                 told(self.close_for(Violation::PipelinedTls, out))
             }
             (StartTls::Offered | StartTls::Required, Transport::Plain) => {
@@ -145,77 +183,158 @@ impl ServerSession {
         out: &mut BytesMut,
     ) -> Turned {
         let config = &self.config;
-        let utf8_off = config.smtp_utf8 == SmtpUtf8::Off;
+        let no_auth = config.mechanisms.is_empty() && config.mechanisms_before_tls.is_empty();
         let violation = if self.peer == Peer::Unknown || self.transaction.is_some() {
             Violation::Sequence
         } else if config.start_tls == StartTls::Required && self.transport == Transport::Plain {
             Violation::TlsRequired
         } else if config.senders == Senders::LoggedIn && self.login == Login::None {
             Violation::LoginRequired
-        } else if self.peer == Peer::Plain && !parameters.is_empty() || utf8_off && parameters.smtp_utf8 {
+        } else if self.transactions >= config.limits.transactions {
+            return told(self.close_for(Violation::TooManyTransactions, out));
+        } else if self.peer == Peer::Plain && !parameters.is_empty() {
             Violation::UnknownParameter
+        } else if !parameters.belong_to(&self.extensions()) || no_auth && parameters.auth.is_some() {
+            Violation::UnofferedParameter
         } else if parameters.size.is_some_and(|size| size > config.limits.message) {
             Violation::MessageTooBig
         } else if !parameters.smtp_utf8 && !from.is_ascii() {
             Violation::Utf8Address
         } else {
-            let addresses = if parameters.smtp_utf8 { Addresses::Utf8 } else { Addresses::Ascii };
-            let transaction = Transaction { recipients: 0, addresses };
+            self.transactions = self.transactions.saturating_add(1);
+            let envelope = Envelope {
+                addresses: if parameters.smtp_utf8 { Addresses::Utf8 } else { Addresses::Ascii },
+                content: match parameters.body {
+                    Some(BodyType::BinaryMime) => Content::Binary,
+                    Some(BodyType::SevenBit | BodyType::EightBitMime) | None => Content::Lines,
+                },
+            };
             let mail = Mail { from: from.into_owned(), parameters: parameters.into_owned() };
-            return self.ask(Asked::Mail(transaction), Event::Mail(mail));
+            return self.ask(Asked::Mail(envelope), Event::Mail(mail));
         };
         told(self.violate(violation, now, out))
     }
 
-    fn rcpt(&mut self, to: ForwardPath<&str>, parameters: RcptParameters, now: Duration, out: &mut BytesMut) -> Turned {
+    fn rcpt(
+        &mut self,
+        to: ForwardPath<&str>,
+        parameters: RcptParameters<&str>,
+        now: Duration,
+        out: &mut BytesMut,
+    ) -> Turned {
+        let extensions = &self.config.extensions;
         let violation = match &self.transaction {
-            None => Violation::Sequence,
-            Some(transaction) if transaction.recipients >= self.config.limits.recipients => {
-                Violation::TooManyRecipients
+            None | Some(Transaction { chunks: Some(_), .. }) => Violation::Sequence,
+            Some(_) if parameters.are_ours() && !extensions.handover => Violation::UnknownParameter,
+            Some(_) if self.peer == Peer::Plain && !parameters.is_empty() => Violation::UnknownParameter,
+            Some(_) if !parameters.belong_to(extensions) => Violation::UnofferedParameter,
+            Some(open) if open.recipients >= self.config.limits.recipients => Violation::TooManyRecipients,
+            Some(open) if open.envelope.addresses == Addresses::Ascii && !(to.is_ascii() && parameters.is_ascii()) => {
+                Violation::Utf8Address
             }
-            Some(Transaction { addresses: Addresses::Ascii, .. }) if !to.is_ascii() => Violation::Utf8Address,
-            Some(_) => return self.ask(Asked::Rcpt, Event::Rcpt(Rcpt { to: to.into_owned(), parameters })),
+            Some(_) => {
+                let rcpt = Rcpt { to: to.into_owned(), parameters: parameters.into_owned() };
+                return self.ask(Asked::Rcpt, Event::Rcpt(rcpt));
+            }
         };
         told(self.violate(violation, now, out))
     }
 
     fn data(&mut self, now: Duration, out: &mut BytesMut) -> Turned {
-        let violation = match (&self.transaction, self.config.protocol) {
-            (None, _) => Violation::Sequence,
-            (Some(Transaction { recipients: 0, .. }), Protocol::Smtp) => Violation::NoRecipients,
-            // RFC 2033 §4.2: 503, since no reply can follow the message.
-            (Some(Transaction { recipients: 0, .. }), Protocol::Lmtp) => Violation::Sequence,
-            (Some(_), _) => return self.ask(Asked::Data, Event::Data),
+        let violation = match &self.transaction {
+            // RFC 3030 §2 and §3: not beside BDAT, and not for a message that may hold anything.
+            None | Some(Transaction { chunks: Some(_), .. }) => Violation::Sequence,
+            Some(open) if open.envelope.content == Content::Binary => Violation::Sequence,
+            Some(open) if open.recipients == 0 => self.no_recipients(),
+            Some(_) => return self.ask(Asked::Data, Event::Data),
         };
         told(self.violate(violation, now, out))
     }
 
-    fn vrfy(&mut self, what: Text<&str>, now: Duration, out: &mut BytesMut) -> Turned {
-        if self.is_chatter(out) {
-            return told(Violation::TooMuchChatter);
-        }
+    fn vrfy(&mut self, lookup: Lookup<&str>, now: Duration, out: &mut BytesMut) -> Turned {
         match self.config.vrfy {
-            Vrfy::Ask => self.ask(Asked::Vrfy, Event::Vrfy(what.into_owned())),
-            Vrfy::SayNothing => {
-                CANNOT_VERIFY.write(out);
-                self.await_command(now);
-                None
+            Vrfy::Ask => self.look_up(Asked::Vrfy, lookup, Event::Vrfy, now, out),
+            Vrfy::SayNothing => self.chat(&CANNOT_VERIFY, now, out),
+        }
+    }
+
+    fn expn(&mut self, lookup: Lookup<&str>, now: Duration, out: &mut BytesMut) -> Turned {
+        if !self.config.extensions.expn {
+            return told(self.violate(Violation::NotImplemented, now, out));
+        }
+        self.look_up(Asked::Expn, lookup, Event::Expn, now, out)
+    }
+
+    fn look_up(
+        &mut self,
+        asked: Asked,
+        lookup: Lookup<&str>,
+        question: fn(Lookup) -> Event,
+        now: Duration,
+        out: &mut BytesMut,
+    ) -> Turned {
+        let violation = if lookup.smtp_utf8 && !self.config.extensions.smtp_utf8 {
+            Violation::UnofferedParameter
+        } else if !lookup.smtp_utf8 && !lookup.name.as_str().is_ascii() {
+            Violation::Utf8Address
+        } else if self.is_chatter(out) {
+            return told(Violation::TooMuchChatter);
+        } else {
+            return self.ask(asked, question(lookup.into_owned()));
+        };
+        told(self.violate(violation, now, out))
+    }
+
+    /// RFC 1985 §5.3: not inside a transaction.
+    fn etrn(&mut self, node: Text<&str>, now: Duration, out: &mut BytesMut) -> Turned {
+        match self.outside_transaction(self.config.extensions.etrn) {
+            Err(violation) => told(self.violate(violation, now, out)),
+            Ok(()) if self.is_chatter(out) => told(Violation::TooMuchChatter),
+            Ok(()) => self.ask(Asked::Etrn, Event::Etrn(node.into_owned())),
+        }
+    }
+
+    fn xclient(&mut self, client: Xclient<&str>, now: Duration, out: &mut BytesMut) -> Turned {
+        match self.outside_transaction(self.config.extensions.xclient) {
+            Err(violation) => told(self.violate(violation, now, out)),
+            Ok(()) => {
+                let login = match client.login {
+                    Some(Attribute::Known(_)) => Login::Done,
+                    Some(Attribute::Unavailable | Attribute::TemporarilyUnavailable) | None => Login::None,
+                };
+                self.ask(Asked::Xclient(login), Event::Xclient(Box::new(client.into_owned())))
             }
         }
     }
 
-    /// Answers RSET and NOOP.
-    fn chat(&mut self, now: Duration, out: &mut BytesMut) -> Turned {
+    fn xforward(&mut self, source: Xforward<&str>, now: Duration, out: &mut BytesMut) -> Turned {
+        match self.outside_transaction(self.config.extensions.xforward) {
+            Err(violation) => told(self.violate(violation, now, out)),
+            Ok(()) => self.ask(Asked::Xforward, Event::Xforward(Box::new(source.into_owned()))),
+        }
+    }
+
+    /// For commands of an extension that have no place in a transaction.
+    fn outside_transaction(&self, offered: bool) -> Result<(), Violation> {
+        match (offered, self.peer) {
+            (false, _) => Err(Violation::NotImplemented),
+            (true, Peer::Extended) if self.transaction.is_none() => Ok(()),
+            (true, _) => Err(Violation::Sequence),
+        }
+    }
+
+    /// Answers what needs no application.
+    fn chat(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) -> Turned {
         if self.is_chatter(out) {
             return told(Violation::TooMuchChatter);
         }
-        OK.write(out);
+        reply.write(out);
         self.await_command(now);
         None
     }
 
     /// Counts a command that brings no message nearer; true if it was one too many, and the session is over.
-    fn is_chatter(&mut self, out: &mut BytesMut) -> bool {
+    pub(super) fn is_chatter(&mut self, out: &mut BytesMut) -> bool {
         self.chatter = self.chatter.saturating_add(1);
         let too_much = self.chatter > self.config.limits.chatter;
         if too_much {
@@ -232,16 +351,10 @@ fn is_other_protocol(line: &[u8]) -> bool {
     METHODS.contains(&word) || word.ends_with(b":")
 }
 
-/// `BDAT SP chunk-size [SP end-marker]`.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let line = core::str::from_utf8(line).ok()?;
-    let mut words = line.split(' ').filter(|word| !word.is_empty()).skip(1);
-    let size = words.next().filter(|word| word.bytes().all(|octet| octet.is_ascii_digit()))?;
-    let marker_is_good = words.next().is_none_or(|marker| marker.eq_ignore_ascii_case("LAST"));
-    (marker_is_good && words.next().is_none()).then(|| size.parse().ok())?
-}
-
 const OK: Reply = Reply::fixed(ReplyCode::OK, 0, 0, "ok");
+
+const HELP: Reply =
+    Reply::fixed(ReplyCode::HELP, 0, 0, "RFC 5321 tells the commands, the reply to EHLO the extensions");
 
 const GOODBYE: Reply = Reply::fixed(ReplyCode::CLOSING, 0, 0, "goodbye");
 
