@@ -16,8 +16,8 @@ use self::intake::Intake;
 use crate::frame::{Line, Lines};
 use crate::grammar::parse_sasl;
 use crate::{
-    Chunk, Close, Command, Deadline, EarlyTalk, Event, HelloVerb, Layer, Link, Reply, ReplyCode, ServerConfig,
-    ShutDown, Step, Switched, Violation, Waiting,
+    Chunk, Close, Command, Deadline, EarlyTalk, Event, HelloVerb, Layer, Link, ParseError, Reply, ReplyCode,
+    ServerConfig, ShutDown, Step, Switched, Violation, Waiting,
 };
 
 /// One connection's server side: a pure state machine.
@@ -379,41 +379,47 @@ impl ServerSession {
         };
         let whole = length.saturating_add(2);
         let line = input.get(..length).unwrap_or_default();
-        let (turned, is_secret) = if in_sasl {
-            (self.sasl_line(line, now, out), true)
+        let turned = if in_sasl {
+            self.sasl_line(line, now, out)
         } else {
+            let behind = if input.len() > whole { Behind::Octets } else { Behind::Nothing };
             let command = Command::parse(line);
-            let goes_on = input.len() > whole;
-            if goes_on
-                && self.haste == Haste::Untold
-                && command.as_ref().is_ok_and(|command| self.is_last_of_group(command))
-            {
-                match self.config.before_reply {
-                    EarlyTalk::Ignore => {}
-                    EarlyTalk::Report => {
-                        // The command stays where it is, and is looked at again.
-                        self.haste = Haste::Told;
-                        return told(Violation::EarlyTalk);
-                    }
-                    EarlyTalk::Refuse => return told(self.close_for(Violation::EarlyTalk, out)),
-                }
+            if let Some(early) = self.early(&command, behind, out) {
+                // The command stays where it is, and is looked at again.
+                return told(early);
             }
-            self.haste = Haste::Untold;
-            let behind = if goes_on { Behind::Octets } else { Behind::Nothing };
             match command {
-                Ok(command) => {
-                    let is_secret = matches!(command, Command::Auth { .. });
-                    (self.command(command, behind, now, out), is_secret)
-                }
-                // It may have been meant for an AUTH.
-                Err(error) => (self.no_command(error, line, now, out), true),
+                Ok(command) => self.command(command, behind, now, out),
+                Err(error) => self.no_command(error, line, now, out),
             }
         };
-        if is_secret {
+        if carries_sasl {
             input.get_mut(..length).unwrap_or_default().zeroize();
         }
         input.advance(whole);
         turned
+    }
+
+    /// Whether to tell, before the command is looked at, that its client did not wait for the reply.
+    fn early(
+        &mut self,
+        command: &Result<Command<'_>, ParseError>,
+        behind: Behind,
+        out: &mut BytesMut,
+    ) -> Option<Violation> {
+        let told = core::mem::replace(&mut self.haste, Haste::Untold);
+        let Ok(command) = command else { return None };
+        if told == Haste::Told || behind == Behind::Nothing || !self.is_last_of_group(command) {
+            return None;
+        }
+        match self.config.before_reply {
+            EarlyTalk::Ignore => None,
+            EarlyTalk::Report => {
+                self.haste = Haste::Told;
+                Some(Violation::EarlyTalk)
+            }
+            EarlyTalk::Refuse => Some(self.close_for(Violation::EarlyTalk, out)),
+        }
     }
 
     /// RFC 4954 §4: a response in base64, or `*`.

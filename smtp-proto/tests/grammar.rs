@@ -188,6 +188,15 @@ proptest! {
 }
 
 #[test]
+fn a_name_may_end_with_the_dot_of_dns() {
+    let Ok(Command::Ehlo(name)) = Command::parse(b"EHLO a.example.") else { panic!() };
+    assert_eq!(name.as_str(), "a.example");
+    for line in [&b"EHLO ."[..], b"EHLO a..", b"EHLO", b"EHLO a b"] {
+        assert!(Command::parse(line).is_err(), "{line:?}");
+    }
+}
+
+#[test]
 fn parameters_are_read_as_the_rfcs_have_them() {
     let line = b"MAIL FROM:<> SIZE=18446744073709551616 BODY=8BITMIME SMTPUTF8 AUTH=e+3Dmc2@example.com";
     let Ok(Command::Mail { from: ReversePath::Null, parameters }) = Command::parse(line) else { panic!() };

@@ -8,7 +8,7 @@ use core::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
-use nom::{IResult, Parser};
+use nom::IResult;
 use zeroize::Zeroizing;
 
 use super::address::{ForwardPath, ReversePath, forward_path, reverse_path};
@@ -122,9 +122,9 @@ impl<'a> Command<'a> {
         let Some(verb) = Verb::parse(word) else { return Err(ParseError { at: 0, expected: Expected::Verb }) };
         let arguments = Arguments { line, rest: rest.trim_start_matches(' ') };
         match verb {
-            Verb::Ehlo => arguments.whole(domain).map(Self::Ehlo),
-            Verb::Helo => arguments.whole(domain).map(Self::Helo),
-            Verb::Lhlo => arguments.whole(domain).map(Self::Lhlo),
+            Verb::Ehlo => arguments.name().map(Self::Ehlo),
+            Verb::Helo => arguments.name().map(Self::Helo),
+            Verb::Lhlo => arguments.name().map(Self::Lhlo),
             Verb::StartTls => arguments.none(Self::StartTls),
             Verb::Auth => arguments.auth(),
             Verb::Mail => arguments.mail(),
@@ -252,8 +252,9 @@ impl<'a> Arguments<'a> {
         if self.rest.is_empty() { Ok(command) } else { Err(self.error(Expected::End)) }
     }
 
-    fn whole<T>(&self, parser: impl Parser<&'a str, Output = T, Error = Fail<'a>>) -> Result<T, ParseError> {
-        complete(self.rest, self.at(self.rest), parser)
+    /// A host's name, which some hosts end with a dot, as DNS would.
+    fn name(&self) -> Result<Domain<&'a str>, ParseError> {
+        complete(self.rest.strip_suffix('.').unwrap_or(self.rest), self.at(self.rest), domain)
     }
 
     /// The path behind `FROM:` or `TO:`, and what follows it.
