@@ -408,16 +408,16 @@ fn a_lookup_is_asked_where_it_is_offered() {
     let mut asking = offering(all());
     asking.vrfy = Vrfy::Ask;
     let mut server = Server::greeted(asking);
-    for (line, question) in [("VRFY bob", Event::Vrfy as fn(Lookup) -> Event), ("EXPN staff", Event::Expn)] {
-        let name = Text::parse(&line[5..]).unwrap().into_owned();
+    for (verb, who, question) in [("VRFY", "bob", Event::Vrfy as fn(Lookup) -> Event), ("EXPN", "staff", Event::Expn)] {
+        let name = Text::parse(who).unwrap().into_owned();
         for (suffix, smtp_utf8) in [("", false), (" smtputf8", true)] {
-            server.input.extend_from_slice(format!("{line}{suffix}\r\n").as_bytes());
+            server.input.extend_from_slice(format!("{verb} {who}{suffix}\r\n").as_bytes());
             assert_eq!(server.ask(), question(Lookup { name: name.clone(), smtp_utf8 }));
             let reply = Reply::new(ReplyCode::OK, Enhanced::new(0, 0), "<bob@b.example>");
             server.session.reply(&reply, server.now, &mut server.out).unwrap();
             assert_eq!(server.heard(), "250 2.0.0 <bob@b.example>\r\n");
         }
-        let beyond = format!("{} b\u{f6}b\r\n", &line[..4]);
+        let beyond = format!("{verb} b\u{f6}b\r\n");
         assert_eq!(server.say(beyond), "553 5.6.7 addresses beyond ASCII need SMTPUTF8\r\n");
     }
     server.input.extend_from_slice(b"EXPN staff\r\n");
@@ -472,7 +472,7 @@ fn lookups_and_etrn_are_chatter() {
 fn a_proxy_says_whom_it_speaks_for() {
     let mut proxied = ServerConfig { extensions: all(), ..submission() };
     proxied.senders = smtp_proto::Senders::LoggedIn;
-    let mut server = Server::greeted(proxied.clone());
+    let mut server = Server::greeted(proxied);
     let heard = server.say("XCLIENT ADDR=192.0.2.7 LOGIN=bob HELO=c.example\r\n");
     assert_eq!(heard, "220 mx.example ESMTP\r\n");
     let Some(Event::Xclient(client)) = server.told.last() else { panic!() };
