@@ -45,29 +45,44 @@ pub(super) struct Plain {
     pub(super) octets: Octets,
 }
 
-/// So many octets are plain together, or none of them is. Fewer stop more often, more leave more to be looked at one by one.
-pub(super) const LANE: usize = 64;
+/// So many octets are plain together, or none of them is. With fewer it would take longer to find them, with more there would be
+/// more left to be looked at with care.
+const LANE: usize = 64;
 
-/// How many of `octets`, whole lanes of them and whatever is behind the last, hold nothing of `care`. `before` is the octet
-/// that came before them, which was no CR. A CR at the end is not counted: who knows what it is.
+/// What of `octets` is in the first lane.
+pub(super) fn lane(octets: &[u8]) -> &[u8] {
+    octets.get(..LANE).unwrap_or(octets)
+}
+
+/// How many of `octets` are plain: whole lanes of them, and what is behind the last, that hold nothing of `care`. `before` is
+/// the octet that came before them, which was no CR. A CR at the end is not counted: who knows what it is.
 pub(super) fn plain(before: u8, octets: &[u8], care: Marks) -> Plain {
-    let ([first, seconds @ ..], [firsts @ .., _]) = (octets, octets) else {
-        return Plain { len: 0, octets: Octets::SevenBit };
-    };
+    let mut plain = Plain { len: 0, octets: Octets::SevenBit };
+    let ([first, seconds @ ..], [firsts @ .., _]) = (octets, octets) else { return plain };
     let mut seen = Marks::of(&[before], &[*first]);
     let mut pairs = 0_usize;
-    for (firsts, seconds) in firsts.chunks(LANE).zip(seconds.chunks(LANE)) {
+    let mut add = |firsts: &[u8], seconds: &[u8]| {
         let marks = seen.or(Marks::of(firsts, seconds));
-        if marks.has(care) {
-            break;
+        let is_plain = !marks.has(care);
+        if is_plain {
+            seen = marks;
+            pairs = pairs.saturating_add(firsts.len());
         }
-        seen = marks;
-        pairs = pairs.saturating_add(firsts.len());
+        is_plain
+    };
+    // The compiler is told how long a lane is, or it would not be worth it.
+    let ((firsts, firsts_behind), (seconds, seconds_behind)) =
+        (firsts.as_chunks::<LANE>(), seconds.as_chunks::<LANE>());
+    if firsts.iter().zip(seconds).all(|(firsts, seconds)| add(firsts, seconds)) {
+        add(firsts_behind, seconds_behind);
     }
-    let len = match octets.get(pairs) {
+    plain.len = match octets.get(pairs) {
         _ if pairs == 0 => 0,
         Some(b'\r') => pairs,
         Some(_) | None => pairs.saturating_add(1),
     };
-    Plain { len, octets: if seen.has(Marks::EIGHT_BIT) { Octets::EightBit } else { Octets::SevenBit } }
+    if seen.has(Marks::EIGHT_BIT) {
+        plain.octets = Octets::EightBit;
+    }
+    plain
 }

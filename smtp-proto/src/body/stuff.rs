@@ -1,8 +1,9 @@
 //! Onto the wire.
 
 use bytes::BytesMut;
+use memchr::memchr2;
 
-use super::plain::{LANE, Marks, plain};
+use super::plain::{Marks, plain};
 use crate::Misuse;
 
 /// Puts a message on the wire: protects its lines, and lets no lone CR or LF through.
@@ -46,27 +47,25 @@ impl Stuff {
     }
 
     fn append(&mut self, mut rest: &[u8], out: &mut BytesMut) -> Result<(), Misuse> {
-        while !rest.is_empty() {
-            let (as_it_is, behind) = rest.split_at_checked(self.plain(rest)).unwrap_or((rest, &[]));
-            if !as_it_is.is_empty() {
-                out.extend_from_slice(as_it_is);
-                self.at = if as_it_is.ends_with(b"\n") { At::LineStart } else { At::Inside };
+        while let [octet, behind @ ..] = rest {
+            let run = match self.at {
+                At::LineStart => plain(b'\n', rest, Marks::STRAY.or(Marks::DOT)).len,
+                At::Inside => memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()),
+                At::Cr => 0,
+            };
+            match rest.split_at_checked(run) {
+                Some((run @ [.., last], behind)) => {
+                    out.extend_from_slice(run);
+                    self.at = if *last == b'\n' { At::LineStart } else { At::Inside };
+                    rest = behind;
+                }
+                Some(([], _)) | None => {
+                    self.octet(*octet, out)?;
+                    rest = behind;
+                }
             }
-            let (one_by_one, behind) = behind.split_at_checked(LANE).unwrap_or((behind, &[]));
-            one_by_one.iter().try_for_each(|octet| self.octet(*octet, out))?;
-            rest = behind;
         }
         Ok(())
-    }
-
-    /// How many octets go out as they are.
-    fn plain(&self, octets: &[u8]) -> usize {
-        const CARE: Marks = Marks::STRAY.or(Marks::DOT);
-        match self.at {
-            At::LineStart => plain(b'\n', octets, CARE).len,
-            At::Inside => plain(b' ', octets, CARE).len,
-            At::Cr => 0,
-        }
     }
 
     fn octet(&mut self, octet: u8, out: &mut BytesMut) -> Result<(), Misuse> {

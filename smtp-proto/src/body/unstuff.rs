@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use memchr::memchr3;
 
-use super::plain::{LANE, Marks, Plain, plain};
+use super::plain::{Marks, Plain, lane, plain};
 use crate::{Octets, Stray, Strays, Violation};
 
 /// Takes a message off the wire.
@@ -80,7 +81,7 @@ impl Unstuff {
             self.at = if content.ends_with(b"\r\n") { self.line_start } else { At::Inside };
             return Taken { content, octets: kind, stop: Stop::More };
         }
-        let mut content = Vec::with_capacity(octets.len().min(LANE).saturating_add(2));
+        let mut content = Vec::with_capacity(lane(octets).len());
         let (spent, stop) = self.rewrite(octets, rules, &mut content);
         input.advance(spent);
         let octets = if content.is_ascii() { Octets::SevenBit } else { Octets::EightBit };
@@ -118,27 +119,38 @@ impl Unstuff {
         strays.or(nul).or(dots)
     }
 
-    /// Takes octets one by one until there are plain ones again. Returns how many.
+    /// Takes octets with care, as far as the next line from which on they are plain. Returns how many.
     fn rewrite(&mut self, octets: &[u8], rules: Rules, content: &mut Vec<u8>) -> (usize, Stop) {
         let mut spent = 0_usize;
-        for lane in octets.chunks(LANE) {
-            if spent > 0 && self.plain(lane, rules).len > 0 {
-                break;
-            }
-            for octet in lane {
-                match (self.at, octet) {
-                    // First what came before, so that there is one thing to tell.
-                    (At::DotCr, b'\n') if !content.is_empty() => return (spent, Stop::More),
-                    (At::DotCr, b'\n') => return (spent.saturating_add(1), Stop::End),
-                    _ => {}
+        loop {
+            let rest = octets.get(spent..).unwrap_or_default();
+            let taken = match (self.at, rest) {
+                (_, []) => return (spent, Stop::More),
+                // First what came before, so that there is one thing to tell.
+                (At::DotCr, [b'\n', ..]) if !content.is_empty() => return (spent, Stop::More),
+                (At::DotCr, [b'\n', ..]) => return (spent.saturating_add(1), Stop::End),
+                (At::LineStart, _) if spent > 0 && self.plain(lane(rest), rules).len > 0 => return (spent, Stop::More),
+                (At::Inside, _) => self.run(rest, rules, content),
+                (At::LineStart | At::Dot | At::DotCr | At::Cr, [octet, ..]) => {
+                    self.octet(*octet, rules, content).map(|()| 1)
                 }
-                match self.octet(*octet, rules, content) {
-                    Ok(()) => spent = spent.saturating_add(1),
-                    Err(violation) => return (spent, Stop::Fault(violation)),
-                }
+            };
+            match taken {
+                Ok(taken) => spent = spent.saturating_add(taken),
+                Err(violation) => return (spent, Stop::Fault(violation)),
             }
         }
-        (spent, Stop::More)
+    }
+
+    /// Takes what a line may hold anywhere; or, if there is none of that, one octet. Returns how many.
+    fn run(&mut self, octets: &[u8], rules: Rules, content: &mut Vec<u8>) -> Result<usize, Violation> {
+        let room = usize::try_from(rules.longest_line.saturating_sub(self.line)).unwrap_or(usize::MAX);
+        let run = memchr3(b'\r', b'\n', 0, octets).unwrap_or(octets.len()).min(room);
+        match (octets.get(..run), octets) {
+            (Some(run @ [_, ..]), _) => self.put(run, rules, content).map(|()| run.len()),
+            (_, [octet, ..]) => self.octet(*octet, rules, content).map(|()| 1),
+            (_, []) => Ok(0),
+        }
     }
 
     fn octet(&mut self, octet: u8, rules: Rules, content: &mut Vec<u8>) -> Result<(), Violation> {
