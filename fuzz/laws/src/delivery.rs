@@ -106,7 +106,7 @@ impl Subject for Client {
     }
 
     /// Of the replies only the outcome is told.
-    fn ends_unheard(&self, octet: u8) -> bool {
+    fn ends_unheard(&self, octet: u8, _waiting_for: &str) -> bool {
         octet == b'\n'
     }
 

@@ -162,7 +162,7 @@ impl Subject for Client {
     }
 
     /// Of most replies nothing is told.
-    fn ends_unheard(&self, octet: u8) -> bool {
+    fn ends_unheard(&self, octet: u8, _waiting_for: &str) -> bool {
         octet == b'\n'
     }
 

@@ -158,16 +158,24 @@ impl<S: Subject> Subject for Planted<S> {
         self.subject.total_phases()
     }
 
+    fn longest_phase(&self) -> Duration {
+        self.subject.longest_phase()
+    }
+
     fn progress(&self) -> usize {
         self.subject.progress()
     }
 
-    fn ends_unheard(&self, octet: u8) -> bool {
-        self.subject.ends_unheard(octet)
+    fn ends_unheard(&self, octet: u8, waiting_for: &str) -> bool {
+        self.subject.ends_unheard(octet, waiting_for)
     }
 
     fn sync_violations(&self) -> &[&str] {
         self.subject.sync_violations()
+    }
+
+    fn sync_report(&self) -> Option<(&str, &str)> {
+        self.subject.sync_report()
     }
 
     fn sync_news(&self) -> RangeInclusive<usize> {

@@ -119,7 +119,7 @@ impl Subject for Client {
         TIGHT.progress
     }
 
-    fn ends_unheard(&self, octet: u8) -> bool {
+    fn ends_unheard(&self, octet: u8, _waiting_for: &str) -> bool {
         octet == b'\n'
     }
 

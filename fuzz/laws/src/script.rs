@@ -6,7 +6,8 @@ use crate::draw::Draw;
 ///
 /// The first octet chooses the configuration, the second says how many octets of moods and how many lengths of pieces
 /// follow; the rest is what the peer sends. In it an octet from 0x80 to 0xBF stands for a word of the protocol, so that
-/// short data makes long dialogues; every other octet is itself, so that dictionaries and corpora are plain text.
+/// short data makes long dialogues; 0xC0, which is nowhere in UTF-8, stands with the octet behind it for a word from the 65th
+/// on. Every other octet is itself, so that dictionaries and corpora are plain text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// Which configuration, as the subject counts them.
@@ -28,10 +29,16 @@ impl Script {
         let mut take = |count: u8| (0..count).map(|_| draw.octet()).collect();
         let (moods, pieces) = (take(counts & 31), take(counts >> 5));
         let mut wire = Vec::new();
-        for octet in draw.rest() {
-            match octet.checked_sub(0x80).filter(|word| *word < 0x40) {
-                Some(word) => wire.extend_from_slice(word_at(words, word.into())),
-                None => wire.push(*octet),
+        let mut rest = draw.rest();
+        while let Some((octet, behind)) = rest.split_first() {
+            rest = behind;
+            match (octet, behind) {
+                (0x80..=0xbf, _) => wire.extend_from_slice(word_at(words, usize::from(octet - 0x80))),
+                (0xc0, [word, behind @ ..]) => {
+                    wire.extend_from_slice(word_at(words, 0x40 + usize::from(*word)));
+                    rest = behind;
+                }
+                (_, _) => wire.push(*octet),
             }
         }
         Self { config, moods, pieces, wire }

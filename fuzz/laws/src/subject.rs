@@ -17,22 +17,32 @@ pub trait Subject {
 
     /// Begins a session under one of the configurations.
     fn start(&self, config: u8, now: Duration) -> Self::Engine;
-    /// Words that peers say, mostly whole lines with their CRLF. Up to 64; more are never said.
+    /// Words that peers say, mostly whole lines with their CRLF. The first 64 are said most.
     fn words(&self) -> &[&[u8]];
     /// The most octets of heap that a session may hold for its peer.
     fn memory(&self) -> usize;
     /// The names of the phases whose time runs from their beginning to their end, whatever is said in them.
     fn total_phases(&self) -> &[&str];
-    /// How many octets of its own bulk a peer has to send to be given more time: no phase of bulk has a total.
+    /// The most time that such a phase has, with all that a peer in haste may be given in it.
+    fn longest_phase(&self) -> Duration {
+        Duration::MAX
+    }
+    /// How many octets of its own bulk a peer has to send to be given more time: as they come, in a phase without a total, or
+    /// when the time is up, in one with a total.
     fn progress(&self) -> usize {
         usize::MAX
     }
-    /// Whether an octet may end something that the engine takes without a word to anybody.
-    fn ends_unheard(&self, _octet: u8) -> bool {
+    /// Whether an octet may end something that the engine takes without a word to anybody, where it waits for that.
+    fn ends_unheard(&self, _octet: u8, _waiting_for: &str) -> bool {
         false
     }
     /// The names of the violations that octets behind a sync point are answered with.
     fn sync_violations(&self) -> &[&str];
+    /// The violation, by its name and by the text of its event, that tells of octets behind a sync point where the session may
+    /// go on all the same. Nothing else depends on how octets arrive.
+    fn sync_report(&self) -> Option<(&str, &str)> {
+        None
+    }
     /// How much is told where a session ends so: the violation or what comes of it, and that a transaction is no more.
     fn sync_news(&self) -> RangeInclusive<usize> {
         1..=2

@@ -6,12 +6,17 @@ use proptest::prelude::*;
 pub(crate) fn data() -> impl Strategy<Value = Vec<u8>> {
     let moods = prop::collection::vec(prop_oneof![Just(0), any::<u8>()], 31);
     let pieces = prop::collection::vec(1..40_u8, 7);
-    let wire = prop::collection::vec(prop_oneof![12 => 0x80..0xc0_u8, 1 => any::<u8>()], 0..40);
+    let said = prop_oneof![
+        12 => (0x80..0xc0_u8).prop_map(|word| vec![word]),
+        3 => any::<u8>().prop_map(|word| vec![0xc0, word]),
+        1 => any::<u8>().prop_map(|octet| vec![octet]),
+    ];
+    let wire = prop::collection::vec(said, 0..40);
     (any::<u8>(), moods, pieces, wire).prop_map(|(config, moods, pieces, wire)| {
         let mut data = vec![config, 0xff];
         data.extend(moods);
         data.extend(pieces);
-        data.extend(wire);
+        data.extend(wire.concat());
         data
     })
 }
