@@ -20,6 +20,7 @@ mod file;
 mod listen;
 mod relay;
 mod retention;
+mod smtp;
 mod user;
 
 use std::io;
@@ -39,6 +40,7 @@ use crate::pop3::UidlFormat;
 pub use listen::{Listen, NoAddress};
 pub use relay::{NoRelay, RelayHost};
 pub use retention::{NoRetention, Retention};
+pub use smtp::{BareLineEnds, EarlyTalkers, NoBareLineEnds, NoEarlyTalkers, SmtpSettings};
 pub use user::{GivenUser, NewUser};
 
 /// All settings of a server, with what nobody said filled in.
@@ -66,6 +68,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Whether clients are not told what the software is.
     pub hide_software: bool,
+    /// What holds for SMTP and LMTP only.
+    pub smtp: SmtpSettings,
     /// What holds for POP3 only.
     pub pop3: Pop3Settings,
     /// Octets of the largest message that is taken.
@@ -215,11 +219,24 @@ pub struct Options {
     #[arg(hide_possible_values = true, help_heading = "Security")]
     pub pop3_apop: Option<bool>,
 
-    /// Proxy that may say whom it speaks for (POP3: XCLIENT, XOIP), sends passwords without TLS, and is spared the limit of
-    /// connections from one address; may be repeated
+    /// Peer that may say for whom it speaks (XCLIENT; POP3: XOIP too), where a message was before (XFORWARD), and to LMTP what
+    /// its queue calls a delivery, that sends passwords without TLS, and is spared the limit of connections from one
+    /// address; may be repeated
     #[arg(long, value_name = "IP|NETWORK", help_heading = "Security")]
     #[serde(default, deserialize_with = "file::parsed_list")]
     pub trusted_proxy: Vec<Network>,
+
+    /// What becomes of clients on the smtp listener that do not wait for their turn, as programs do that send spam: ignore, report
+    /// (in the metrics) or refuse [default: report]
+    #[arg(long, value_name = "WHAT", help_heading = "Security")]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub early_talk: Option<EarlyTalkers>,
+
+    /// What becomes of messages with a CR or an LF alone, which can hide a second message: reject, or normalize, which
+    /// mends them and may break their signatures [default: reject]
+    #[arg(long, value_name = "WHAT", help_heading = "Security")]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub bare_line_ends: Option<BareLineEnds>,
 
     /// Does not tell clients which software this is
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -304,6 +321,8 @@ impl Options {
             plaintext_auth: self.plaintext_auth.or(below.plaintext_auth),
             pop3_apop: self.pop3_apop.or(below.pop3_apop),
             trusted_proxy: if self.trusted_proxy.is_empty() { below.trusted_proxy } else { self.trusted_proxy },
+            early_talk: self.early_talk.or(below.early_talk),
+            bare_line_ends: self.bare_line_ends.or(below.bare_line_ends),
             hide_software: self.hide_software.or(below.hide_software),
             certificate: self.certificate.or(below.certificate),
             key: self.key.or(below.key),
@@ -353,6 +372,10 @@ impl Options {
             plaintext_auth: self.plaintext_auth.unwrap_or(false),
             trusted_proxies: self.trusted_proxy,
             hide_software: self.hide_software.unwrap_or(false),
+            smtp: SmtpSettings {
+                early_talk: self.early_talk.unwrap_or_default(),
+                bare_line_ends: self.bare_line_ends.unwrap_or_default(),
+            },
             pop3: Pop3Settings {
                 uidl: self.pop3_uidl.unwrap_or_default(),
                 login_delay: self.pop3_login_delay.and_then(NonZeroU32::new),

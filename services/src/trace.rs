@@ -1,20 +1,26 @@
 //! Trace headers: where a message came from and how (RFC 5321 §4.4), and how often that was written already.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-use crate::engine::{Link, TlsInfo};
+use crate::engine::TlsInfo;
 
 /// One hop, as a `Received` header tells it.
 #[derive(Clone, Debug)]
 pub(crate) struct Received<'a> {
     /// What the client calls itself: a domain or an address literal, already parsed.
     pub(crate) hello: Option<&'a str>,
-    /// The connection.
-    pub(crate) link: &'a Link,
+    /// Where the client is.
+    pub(crate) whence: Whence,
+    /// Its name in DNS, if somebody has looked: a domain, already parsed.
+    pub(crate) name: Option<&'a str>,
+    /// Where the message was before the client had it, if that was told; a text that can stand in a comment.
+    pub(crate) origin: Option<&'a str>,
+    /// TLS of the connection.
+    pub(crate) tls: Option<&'a TlsInfo>,
     /// Our own name.
     pub(crate) host: &'a str,
     /// The registered name of the protocol, from [`with`].
@@ -29,13 +35,12 @@ pub(crate) struct Received<'a> {
 
 impl fmt::Display for Received<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Received: from {}", self.hello.unwrap_or("unknown"))?;
-        match self.link.peer {
-            Some(peer) => write!(f, " ({})", Literal(peer))?,
-            None => f.write_str(" (local)")?,
+        write!(f, "Received: from {} ({})", self.hello.unwrap_or("unknown"), self.whence.named(self.name))?;
+        if let Some(origin) = self.origin {
+            write!(f, "\r\n\t(before that: {origin})")?;
         }
         write!(f, "\r\n\tby {} with {} id {}", self.host, self.with, self.id)?;
-        if let Some(TlsInfo { version, cipher, .. }) = &self.link.tls {
+        if let Some(TlsInfo { version, cipher, .. }) = self.tls {
             write!(f, "\r\n\t({version} {cipher})")?;
         }
         if let Some(recipient) = self.for_one {
@@ -46,12 +51,48 @@ impl fmt::Display for Received<'_> {
     }
 }
 
+/// Where a client is, as seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whence {
+    /// On this machine, at a Unix socket.
+    Local,
+    /// Nobody knows: a proxy, which should, does not.
+    Unknown,
+    /// At this address.
+    Address(IpAddr),
+}
+
+impl Whence {
+    /// `TCP-info` of RFC 5321 §4.4, or a word in its place.
+    pub(crate) const fn named(self, name: Option<&str>) -> impl fmt::Display {
+        Named { whence: self, name }
+    }
+}
+
+struct Named<'a> {
+    whence: Whence,
+    name: Option<&'a str>,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = self.name {
+            write!(f, "{name} ")?;
+        }
+        match self.whence {
+            Whence::Local => f.write_str("local"),
+            Whence::Unknown => f.write_str("unknown"),
+            Whence::Address(address) => write!(f, "{}", Literal(address)),
+        }
+    }
+}
+
 /// An address literal (RFC 5321 §4.1.3).
-struct Literal(SocketAddr);
+struct Literal(IpAddr);
 
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.ip().to_canonical() {
+        match self.0.to_canonical() {
             IpAddr::V4(address) => write!(f, "[{address}]"),
             IpAddr::V6(address) => write!(f, "[IPv6:{address}]"),
         }
@@ -154,10 +195,12 @@ mod tests {
     #[test]
     fn a_hop_is_told_in_the_rfcs_words() {
         let tls = TlsInfo { version: "TLSv1.3".into(), cipher: "TLS_AES_256_GCM_SHA384".into(), server_name: None };
-        let link = Link { peer: Some("192.0.2.7:4711".parse().unwrap()), local: None, tls: Some(tls) };
         let received = Received {
             hello: Some("client.example.net"),
-            link: &link,
+            whence: Whence::Address("192.0.2.7".parse().unwrap()),
+            name: None,
+            origin: None,
+            tls: Some(&tls),
             host: "mail.example.org",
             with: with(Spoken::Esmtp, false, true, true),
             id: "abc",
@@ -166,6 +209,25 @@ mod tests {
         };
         let expected = "Received: from client.example.net ([192.0.2.7])\r\n\tby mail.example.org with ESMTPSA id abc\r\n\t\
              (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n\tfor <bob@example.org>;\r\n\tThu, 1 Jan 1970 00:00:00 +0000\r\n";
+        assert_eq!(received.to_string(), expected);
+    }
+
+    #[test]
+    fn a_proxy_s_client_and_its_message_s_origin_are_told_in_comments() {
+        let received = Received {
+            hello: None,
+            whence: Whence::Unknown,
+            name: Some("dns.example.net"),
+            origin: Some("first.example ([192.0.2.9])"),
+            tls: None,
+            host: "mail.example.org",
+            with: "ESMTP",
+            id: "abc",
+            for_one: None,
+            at: Timestamp::from_second(0).unwrap(),
+        };
+        let expected = "Received: from unknown (dns.example.net unknown)\r\n\t(before that: first.example ([192.0.2.9]))\r\n\t\
+             by mail.example.org with ESMTP id abc;\r\n\tThu, 1 Jan 1970 00:00:00 +0000\r\n";
         assert_eq!(received.to_string(), expected);
     }
 

@@ -18,7 +18,7 @@ use services::net::{
 use services::outbound::{Outbound, TokioClock};
 use services::routes::Routing;
 use services::smtp::{Lmtp, Mx, SmtpOptions, Submission};
-use smtp_proto::{PlaintextLogin, StartTls};
+use smtp_proto::PlaintextLogin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::time::Instant;
 
@@ -68,12 +68,8 @@ impl Node {
         let outbound = Outbound::new(Arc::clone(&store), host).unwrap();
         let runner = queue.clone();
         tokio::spawn(async move { runner.run(outbound).await });
-        let options = SmtpOptions {
-            host: host.to_owned(),
-            start_tls: StartTls::Off,
-            plaintext_login: PlaintextLogin::Always,
-            message_size: 1 << 20,
-        };
+        let options =
+            SmtpOptions { plaintext_login: PlaintextLogin::Always, message_size: 1 << 20, ..SmtpOptions::new(host) };
         let mx = Mx::new(queue.clone(), Arc::clone(&routing), accounts.clone(), &options).unwrap();
         let submission = Submission::new(queue.clone(), Arc::clone(&routing), accounts.clone(), &options).unwrap();
         let lmtp = Lmtp::new(Arc::clone(&store), routing, accounts, &options).unwrap();

@@ -245,12 +245,10 @@ async fn open_queue(folder: &DataFolder) -> Result<Spooled, Failure> {
 fn smtp_options(config: &Config, host: &str) -> SmtpOptions {
     use smtp_proto::{PlaintextLogin, StartTls};
     let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
-    SmtpOptions {
-        host: host.to_owned(),
-        start_tls: StartTls::Offered,
-        plaintext_login,
-        message_size: config.message_size,
-    }
+    let (early_talk, bare_line_ends) = (config.smtp.early_talk.0, config.smtp.bare_line_ends.0);
+    let (host, message_size, trusted_proxies) = (host.to_owned(), config.message_size, config.trusted_proxies.clone());
+    let start_tls = StartTls::Offered;
+    SmtpOptions { host, start_tls, plaintext_login, message_size, early_talk, bare_line_ends, trusted_proxies }
 }
 
 fn imap_options(config: &Config, host: &str) -> ImapOptions {

@@ -19,7 +19,7 @@ fn line<const N: usize>(settings: [(&str, &str); N]) -> Result<Options, clap::Er
 }
 
 /// Every option with two values that it takes.
-const ALL: [(&str, &str, &str); 29] = [
+const ALL: [(&str, &str, &str); 31] = [
     ("data", "/srv/mail", "/srv/other"),
     ("domain", "example.net", "example.com"),
     ("user", "alice@example.net:secret", "bob@example.net:other"),
@@ -39,6 +39,8 @@ const ALL: [(&str, &str, &str); 29] = [
     ("plaintext-auth", "true", "false"),
     ("pop3-apop", "true", "false"),
     ("trusted-proxy", "192.0.2.0/24", "::1"),
+    ("early-talk", "refuse", "ignore"),
+    ("bare-line-ends", "normalize", "reject"),
     ("hide-software", "true", "false"),
     ("certificate", "/etc/cert.pem", "/etc/c"),
     ("key", "/etc/key.pem", "/etc/k"),
@@ -138,6 +140,8 @@ fn the_help_tells_the_defaults() {
     told("message-size", &config.message_size.to_string());
     told("connections", &config.connections.to_string());
     told("connections-per-address", &config.connections_per_address.to_string());
+    told("early-talk", &config.smtp.early_talk.to_string());
+    told("bare-line-ends", &config.smtp.bare_line_ends.to_string());
     told("pop3-uidl", &format!("{:?}", config.pop3.uidl).to_lowercase());
     told("pop3-expire", &config.pop3.expire.to_string());
     told("pop3-login-delay", &config.pop3.login_delay.map_or(0, NonZeroU32::get).to_string());
@@ -201,6 +205,8 @@ fn what_cannot_be_meant_is_refused_with_a_remedy() {
         ("pop3-expire = \"soon\"", "never"),
         ("trusted-proxy = \"10.0.0.1/8\"", "192.0.2.0/24"),
         ("trusted-proxy = [\"::1\", \"proxy\"]", "192.0.2.0/24"),
+        ("early-talk = \"no\"", "ignore, report or refuse"),
+        ("bare-line-ends = \"keep\"", "reject or normalize"),
         ("connections = 0", "at least 1"),
         ("connections-per-address = 0", "at least 1"),
     ] {

@@ -230,7 +230,10 @@ pub(crate) fn append_refusal(error: &AppendError) -> Reply {
         AppendError::Trouble(Trouble::Full) => {
             Reply::new(ReplyCode::INSUFFICIENT_STORAGE, Enhanced::new(3, 1), "the mail store is full")
         }
-        AppendError::Gone | AppendError::BadDeliveryId | AppendError::TooManyKeywords | AppendError::Trouble(_) => {
+        AppendError::BadDeliveryId => {
+            Reply::new(ReplyCode::FAILED, Enhanced::new(5, 4), "no delivery can be called that")
+        }
+        AppendError::Gone | AppendError::TooManyKeywords | AppendError::Trouble(_) => {
             Reply::new(ReplyCode::LOCAL_ERROR, Enhanced::new(3, 0), "the message could not be stored, try again later")
         }
     }

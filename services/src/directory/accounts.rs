@@ -139,6 +139,21 @@ impl Accounts {
         self.judge(peer, &name, proved).await
     }
 
+    /// Finds whose login name it is, on the word of somebody who has verified the login: a trusted proxy.
+    ///
+    /// # Errors
+    /// [`Why`] nobody is logged in by it.
+    pub async fn vouched_for(&self, name: &[u8]) -> Result<Account, Why> {
+        let Ok(name) = LoginName::parse(name) else { return Err(Why::Malformed) };
+        let found = self.0.directory.credential_boxed(name.as_str()).await.map_err(|error| unavailable(&error))?;
+        if let Some(Credential { account, .. }) = found {
+            return Ok(account);
+        }
+        // Where a directory only verifies, it still knows its addresses.
+        let found = self.0.directory.lookup_boxed(name.as_str()).await.map_err(|error| unavailable(&error))?;
+        found.ok_or(Why::Denied)
+    }
+
     /// Where passwords are verified.
     #[must_use]
     pub fn verification(&self) -> &Verification {

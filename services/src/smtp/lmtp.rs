@@ -7,12 +7,12 @@ use bytes::Bytes;
 use mailstore::error::AppendError;
 use mailstore::{Account as _, Mailbox as _, NewMessage, Store, Writer as _};
 use smtp_proto::{
-    Enhanced, Event, ForwardPath, Mail, ParseError, Protocol, Rcpt, Reply, ReplyCode, Senders, ServerConfig,
-    ServerSession,
+    Enhanced, Event, ForwardPath, Mail, ParseError, Rcpt, RcptParameters, Reply, ReplyCode, ServerSession, Xtext,
 };
 
 use super::SmtpOptions;
 use super::dialogue::{Conn, Dialogue, refuse};
+use super::options::Configs;
 use crate::convert::{self, Accepted};
 use crate::directory::Accounts;
 use crate::engine::{Close, Link};
@@ -33,7 +33,7 @@ struct Shared<S> {
     store: Arc<S>,
     routing: Arc<Routing>,
     accounts: Accounts,
-    config: Arc<ServerConfig>,
+    configs: Configs,
 }
 
 impl<S: Store> Lmtp<S> {
@@ -47,8 +47,8 @@ impl<S: Store> Lmtp<S> {
         accounts: Accounts,
         options: &SmtpOptions,
     ) -> Result<Self, ParseError> {
-        let config = options.config(Protocol::Lmtp, Senders::Anyone)?;
-        Ok(Self(Arc::new(Shared { host: options.host.clone(), store, routing, accounts, config })))
+        let configs = options.lmtp()?;
+        Ok(Self(Arc::new(Shared { host: options.host.clone(), store, routing, accounts, configs })))
     }
 }
 
@@ -62,7 +62,7 @@ impl<S: Store> Service for Lmtp<S> {
 
     fn connect(&self, link: Link) -> (ServerSession, LmtpSession<S>) {
         let dialogue = Dialogue::new(NAME, self.0.accounts.clone(), &link);
-        let engine = ServerSession::new(Arc::clone(&self.0.config), link.into(), Duration::ZERO);
+        let engine = ServerSession::new(self.0.configs.of(&link), link.into(), Duration::ZERO);
         (engine, LmtpSession { shared: Arc::clone(&self.0), dialogue, transaction: None })
     }
 }
@@ -84,6 +84,8 @@ struct Transaction<W> {
 /// One accepted recipient, and how far the message has come into his mailbox.
 struct Delivery<W> {
     mailbox: String,
+    /// What the queue that sends it calls the delivery. Who hands it over again, unsure whether it was taken, does no harm.
+    id: Option<String>,
     writer: Option<Result<W, AppendError>>,
 }
 
@@ -133,11 +135,16 @@ impl<S: Store> LmtpSession<S> {
             Err(refusal) => return refuse(conn, &convert::recipient_refusal(refusal)),
         };
         // One recipient, one verdict: an address that stands for several, or for somebody elsewhere, is the queue's business.
-        let Ok([Hop::Mailbox { mailbox, .. }]) = <[Hop; 1]>::try_from(hops) else {
+        let Ok([Hop::Mailbox { mailbox, epoch, .. }]) = <[Hop; 1]>::try_from(hops) else {
             let text = "not a mailbox of this store";
             return refuse(conn, &Reply::new(ReplyCode::MAILBOX_UNAVAILABLE, Enhanced::new(1, 1), text));
         };
-        transaction.recipients.push(Delivery { mailbox, writer: None });
+        if is_stale(&rcpt.parameters, epoch) {
+            let text = "the mailbox has moved since it was looked up";
+            return refuse(conn, &Reply::new(ReplyCode::LOCAL_ERROR, Enhanced::new(4, 0), text));
+        }
+        let id = rcpt.parameters.delivery.as_ref().map(delivery_id);
+        transaction.recipients.push(Delivery { mailbox, id, writer: None });
         conn.speak(|engine, now, out| engine.accept(now, out))?;
         Ok(())
     }
@@ -156,9 +163,9 @@ impl<S: Store> LmtpSession<S> {
             let for_one = Some(delivery.mailbox.as_str());
             let received = self.dialogue.received(conn.link(), &self.shared.host, &id, utf8, for_one);
             let header = Bytes::from(format!("{top}{received}"));
-            // The id is the same for all: whoever is named twice gets the message once.
-            let new =
-                NewMessage { delivery_id: Some(id.clone()), size_hint: mail.parameters.size, ..NewMessage::default() };
+            // Ours is the same for all: whoever is named twice gets the message once.
+            let delivery_id = Some(delivery.id.take().unwrap_or_else(|| id.clone()));
+            let new = NewMessage { delivery_id, size_hint: mail.parameters.size, ..NewMessage::default() };
             delivery.writer = Some(begin(&*self.shared.store, &delivery.mailbox, new, header).await);
         }
         conn.speak(|engine, now, out| engine.accept(now, out))?;
@@ -196,7 +203,7 @@ impl<S: Store> LmtpSession<S> {
         for delivery in deliveries {
             let reply = match delivery.await? {
                 Ok(custody) => {
-                    metrics::counter!("posthaste_messages_accepted_total", "service" => NAME).increment(1);
+                    self.dialogue.accepted(custody.guid());
                     Accepted::from(custody).reply()
                 }
                 Err(error) => {
@@ -208,6 +215,17 @@ impl<S: Store> LmtpSession<S> {
         }
         Ok(())
     }
+}
+
+/// Whether whoever sends has looked a mailbox up before it came here. A store keeps the fence of each move: see
+/// [`router::Home`].
+fn is_stale(parameters: &RcptParameters, epoch: u64) -> bool {
+    parameters.epoch.is_some_and(|told| told < epoch)
+}
+
+/// What cannot be the name of a delivery, the store refuses.
+fn delivery_id(told: &Xtext) -> String {
+    String::from_utf8_lossy(&told.decode()).into_owned()
 }
 
 /// Opens a message in somebody's INBOX and writes its first lines.

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailqueue::{CommitError, Incoming, Queue, Recipient, Spool};
-use smtp_proto::{
-    Enhanced, Event, ForwardPath, Mail, ParseError, Protocol, Rcpt, Reply, ReplyCode, ReversePath, Senders,
-    ServerConfig, ServerSession,
-};
+use smtp_proto::{Enhanced, Event, ForwardPath, Mail, ParseError, Rcpt, Reply, ReplyCode, ReversePath, ServerSession};
 
 use super::SmtpOptions;
 use super::dialogue::{Conn, Dialogue, refuse};
+use super::options::Configs;
 use crate::convert::{self, Accepted};
 use crate::directory::{Account, Accounts};
 use crate::engine::{Close, Link};
@@ -18,7 +16,8 @@ use crate::net::{Fault, Handler, Next, Service};
 use crate::routes::{Hop, Routing, Sender};
 use crate::trace::Hops;
 
-/// The service `smtp`: takes mail from anybody for the mailboxes that the routes know. Offers no login, relays for nobody.
+/// The service `smtp`: takes mail from anybody for the mailboxes that the routes know. Offers no login, and relays for nobody
+/// but a user whom a trusted proxy has logged in.
 #[derive(Debug)]
 pub struct Mx<S: Spool>(Arc<Shared<S>>);
 
@@ -33,25 +32,24 @@ struct Shared<S: Spool> {
     queue: Queue<S>,
     routing: Arc<Routing>,
     accounts: Accounts,
-    config: Arc<ServerConfig>,
+    configs: Configs,
 }
 
 impl<S: Spool> Shared<S> {
     fn new(
         name: &'static str,
-        senders: Senders,
         queue: Queue<S>,
         routing: Arc<Routing>,
         accounts: Accounts,
         options: &SmtpOptions,
-    ) -> Result<Arc<Self>, ParseError> {
-        let config = options.config(Protocol::Smtp, senders)?;
-        Ok(Arc::new(Self { name, host: options.host.clone(), queue, routing, accounts, config }))
+        configs: Configs,
+    ) -> Arc<Self> {
+        Arc::new(Self { name, host: options.host.clone(), queue, routing, accounts, configs })
     }
 
     fn connect(self: &Arc<Self>, link: Link) -> (ServerSession, ReceiveSession<S>) {
         let dialogue = Dialogue::new(self.name, self.accounts.clone(), &link);
-        let engine = ServerSession::new(Arc::clone(&self.config), link.into(), Duration::ZERO);
+        let engine = ServerSession::new(self.configs.of(&link), link.into(), Duration::ZERO);
         (engine, ReceiveSession { shared: Arc::clone(self), dialogue, transaction: None })
     }
 }
@@ -67,7 +65,7 @@ impl<S: Spool> Mx<S> {
         accounts: Accounts,
         options: &SmtpOptions,
     ) -> Result<Self, ParseError> {
-        Shared::new("smtp", Senders::Anyone, queue, routing, accounts, options).map(Self)
+        Ok(Self(Shared::new("smtp", queue, routing, accounts, options, options.mx()?)))
     }
 }
 
@@ -82,7 +80,7 @@ impl<S: Spool> Submission<S> {
         accounts: Accounts,
         options: &SmtpOptions,
     ) -> Result<Self, ParseError> {
-        Shared::new("submission", Senders::LoggedIn, queue, routing, accounts, options).map(Self)
+        Ok(Self(Shared::new("submission", queue, routing, accounts, options, options.submission()?)))
     }
 }
 
@@ -139,7 +137,7 @@ impl<S: Spool> Handler<ServerSession> for ReceiveSession<S> {
     async fn event(&mut self, conn: &mut Conn, event: Event) -> Result<Next, Fault> {
         let Some(event) = self.dialogue.event(conn, event).await? else { return Ok(Next::Go) };
         match event {
-            Event::Mail(mail) => self.mail(conn, mail)?,
+            Event::Mail(mail) => self.mail(conn, mail).await?,
             Event::Rcpt(rcpt) => self.rcpt(conn, &rcpt)?,
             Event::Data => self.data(conn).await?,
             Event::Chunk(chunk) => self.chunk(conn, &chunk).await?,
@@ -164,12 +162,18 @@ impl<S: Spool> Handler<ServerSession> for ReceiveSession<S> {
 }
 
 impl<S: Spool> ReceiveSession<S> {
-    fn mail(&mut self, conn: &mut Conn, mail: Mail) -> Result<(), Fault> {
+    async fn mail(&mut self, conn: &mut Conn, mail: Mail) -> Result<(), Fault> {
         if let Some(user) = self.dialogue.user()
             && !self.may_send_as(user, &mail.from)
         {
             let text = "the sender address is not yours";
             return refuse(conn, &Reply::new(ReplyCode::NAME_NOT_ALLOWED, Enhanced::new(7, 1), text));
+        }
+        if let Some(size) = mail.parameters.size
+            && !has_room_for(&self.shared.queue, size).await
+        {
+            let text = "there is no room for such a message now";
+            return refuse(conn, &Reply::new(ReplyCode::INSUFFICIENT_STORAGE, Enhanced::new(3, 1), text));
         }
         self.transaction = Some(Transaction { mail, recipients: Vec::new(), message: Message::Awaited });
         conn.speak(|engine, now, out| engine.accept(now, out))?;
@@ -266,18 +270,21 @@ impl<S: Spool> ReceiveSession<S> {
         };
         // In a task of its own: a commit that has begun runs to its end even when the peer, or the server, goes away.
         let committed = tokio::spawn(incoming.commit()).await?;
-        let name = self.shared.name;
         let reply = match committed {
             Ok(custody) => {
-                tracing::info!(service = name, id = %custody.id(), "accepted");
-                metrics::counter!("posthaste_messages_accepted_total", "service" => name).increment(1);
+                self.dialogue.accepted(custody.id());
                 Accepted::from(custody).reply()
             }
             Err(error) => {
-                tracing::error!(service = name, %error, "message not accepted");
+                tracing::error!(service = self.shared.name, %error, "message not accepted");
                 convert::commit_refusal(&error)
             }
         };
         refuse(conn, &reply)
     }
+}
+
+/// RFC 1870 §6.1: said before the message is sent. Where the disk does not say what room it has, the writes will.
+async fn has_room_for<S: Spool>(queue: &Queue<S>, size: u64) -> bool {
+    queue.space().await.map_or(true, |space| size <= space.free)
 }

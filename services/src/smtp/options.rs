@@ -1,0 +1,121 @@
+//! What an operator may choose, and what the engine is told of it.
+
+use std::sync::Arc;
+
+use smtp_proto::{
+    Domain, EarlyTalk, Extensions, Limits, ParseError, PlaintextLogin, Protocol, Senders, ServerConfig, StartTls,
+    Stray, Strays,
+};
+
+use crate::engine::Link;
+use crate::net::Network;
+use crate::sasl::{self, Channel};
+
+/// What the services need to know. [`SmtpOptions::new`] has the defaults.
+#[derive(Clone, Debug)]
+pub struct SmtpOptions {
+    /// The host's name, for greetings and trace headers.
+    pub host: String,
+    /// Whether STARTTLS is offered. Default: it is not.
+    pub start_tls: StartTls,
+    /// Whether passwords may cross the network as they are. Default: under TLS only.
+    pub plaintext_login: PlaintextLogin,
+    /// Largest message in octets. Default: the engine's.
+    pub message_size: u64,
+    /// What becomes of clients that speak before it is their turn. Only `smtp` heeds it: programs that cannot wait bring
+    /// spam, and users do not choose theirs. Default: it is counted.
+    pub early_talk: EarlyTalk,
+    /// What becomes of a CR or an LF alone in a message, whether it comes by DATA or by BDAT. Default: the message is refused.
+    pub bare_line_ends: Stray,
+    /// Peers that say by XCLIENT for whom they speak, by XFORWARD where a message was before, and to `lmtp` by what name a
+    /// queue knows a delivery. What they say is believed, and passwords may come from them without TLS. Default: nobody.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl SmtpOptions {
+    /// The defaults, for a host of this name.
+    #[must_use]
+    pub fn new(host: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            start_tls: StartTls::default(),
+            plaintext_login: PlaintextLogin::default(),
+            message_size: Limits::default().message,
+            early_talk: EarlyTalk::default(),
+            bare_line_ends: Stray::default(),
+            trusted_proxies: Vec::new(),
+        }
+    }
+
+    /// The service `smtp`.
+    pub(super) fn mx(&self) -> Result<Configs, ParseError> {
+        let early_talk = self.early_talk;
+        let config = ServerConfig { before_greeting: early_talk, before_reply: early_talk, ..self.engine()? };
+        let trusted = for_proxies(config.extensions);
+        Ok(self.configs(config, trusted))
+    }
+
+    /// The service `submission`.
+    pub(super) fn submission(&self) -> Result<Configs, ParseError> {
+        let names = |channel| sasl::mechanisms(channel).iter().map(ToString::to_string).collect();
+        let config = ServerConfig {
+            senders: Senders::LoggedIn,
+            mechanisms: names(Channel::Private),
+            mechanisms_before_tls: names(Channel::Open),
+            ..self.engine()?
+        };
+        let trusted = for_proxies(config.extensions);
+        Ok(self.configs(config, trusted))
+    }
+
+    /// The service `lmtp`.
+    pub(super) fn lmtp(&self) -> Result<Configs, ParseError> {
+        let config = ServerConfig { protocol: Protocol::Lmtp, ..self.engine()? };
+        let trusted = Extensions { handover: true, ..for_proxies(config.extensions) };
+        Ok(self.configs(config, trusted))
+    }
+
+    fn engine(&self) -> Result<ServerConfig, ParseError> {
+        let strays = Strays { cr: self.bare_line_ends, lf: self.bare_line_ends, nul: Stray::Reject };
+        Ok(ServerConfig {
+            start_tls: self.start_tls,
+            plaintext_login: self.plaintext_login,
+            data: strays,
+            bdat: strays,
+            limits: Limits { message: self.message_size, ..Limits::default() },
+            ..ServerConfig::new(Domain::parse(&self.host)?.into_owned())
+        })
+    }
+
+    fn configs(&self, everybody: ServerConfig, trusted: Extensions) -> Configs {
+        let proxies =
+            ServerConfig { extensions: trusted, plaintext_login: PlaintextLogin::Always, ..everybody.clone() };
+        Configs {
+            everybody: Arc::new(everybody),
+            proxies: Arc::new(proxies),
+            trusted_proxies: self.trusted_proxies.clone(),
+        }
+    }
+}
+
+/// What a trusted peer is offered beside what everybody is.
+const fn for_proxies(extensions: Extensions) -> Extensions {
+    Extensions { xclient: true, xforward: true, ..extensions }
+}
+
+/// What the engine offers, and to whom.
+#[derive(Debug)]
+pub(super) struct Configs {
+    everybody: Arc<ServerConfig>,
+    proxies: Arc<ServerConfig>,
+    trusted_proxies: Vec<Network>,
+}
+
+impl Configs {
+    /// What is offered to who is at the other end. Nobody knows who is at the other end of a Unix socket.
+    pub(super) fn of(&self, link: &Link) -> Arc<ServerConfig> {
+        let trusted =
+            link.peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(peer.ip())));
+        Arc::clone(if trusted { &self.proxies } else { &self.everybody })
+    }
+}
