@@ -309,7 +309,14 @@ fn configuration(number: u8) -> (ClientConfig, Envelope, Policy) {
     let protocol = if number % 6 < 3 { Protocol::Smtp } else { Protocol::Lmtp };
     let limits = match number % 12 {
         0..6 => ClientLimits::default(),
-        _ => ClientLimits { reply_line: 60, reply_lines: 4, reply: 120, kept_reply: 10, window: 2 },
+        _ => ClientLimits {
+            reply_line: 60,
+            reply_lines: 4,
+            reply: 120,
+            kept_reply: 10,
+            window: 2,
+            ..ClientLimits::default()
+        },
     };
     let config = ClientConfig { protocol, limits, ..ClientConfig::new(domain("client.test")) };
     let to = |path| ForwardPath::parse(path).map_or(ForwardPath::Postmaster, ForwardPath::into_owned);

@@ -82,7 +82,7 @@ pub(super) fn configuration(number: u8) -> ServerConfig {
             senders: Senders::LoggedIn,
             start_tls: StartTls::Offered,
             data: NORMALIZE,
-            limits: Limits { body_line: 20, ..patient },
+            limits: Limits { body_line: 20, sasl_line: 24, failed_logins: 0, ..patient },
             ..promising
         },
         TINY_MESSAGES => ServerConfig {
@@ -94,7 +94,7 @@ pub(super) fn configuration(number: u8) -> ServerConfig {
         12 => ServerConfig {
             mechanisms: Vec::new(),
             mechanisms_before_tls: Vec::new(),
-            limits: Limits { transactions: 1, chatter: 8, ..patient },
+            limits: Limits { transactions: 1, chatter: 3, ..patient },
             ..promising
         },
         _ => ServerConfig {
