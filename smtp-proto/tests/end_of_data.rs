@@ -11,7 +11,8 @@
 mod common;
 
 use common::{Server, config};
-use smtp_proto::{Event, ServerConfig, Stray, Strays, Violation};
+use proptest::prelude::*;
+use smtp_proto::{End, Event, Octets, ServerConfig, Stray, Strays, Violation};
 
 const ENVELOPE: &str = "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@mx.example>\r\nDATA\r\n";
 
@@ -30,13 +31,42 @@ fn plainly(wire: &[u8]) -> (Vec<u8>, usize) {
     }
 }
 
-/// The first octet of a message that breaks a rule, if any does.
-fn fault(message: &[u8]) -> Option<(usize, Violation)> {
-    (0..message.len()).find_map(|at| match message[at] {
-        0 => Some((at, Violation::Nul)),
-        b'\r' if message.get(at + 1) != Some(&b'\n') => Some((at, Violation::BareLineEnd)),
-        b'\n' if at == 0 || message[at - 1] != b'\r' => Some((at, Violation::BareLineEnd)),
-        _ => None,
+/// What becomes of a message: octet by octet, each with its neighbours. With a rule that is broken it ends before that, and the
+/// octet by which that is known is told too.
+fn treated(message: &[u8], strays: Strays) -> (Vec<u8>, Option<(usize, Violation)>) {
+    let mut content = vec![];
+    for (at, octet) in message.iter().enumerate() {
+        let behind_cr = at > 0 && message[at - 1] == b'\r';
+        let before_lf = message.get(at + 1) == Some(&b'\n');
+        let (policy, harmless, fault) = match octet {
+            b'\r' if !before_lf => (strays.cr, &b" "[..], (at + 1, Violation::BareLineEnd)),
+            b'\n' if !behind_cr => (strays.lf, &b"\r\n"[..], (at, Violation::BareLineEnd)),
+            0 => (strays.nul, &b""[..], (at, Violation::Nul)),
+            _ => (Stray::Keep, &b""[..], (at, Violation::Nul)),
+        };
+        match policy {
+            Stray::Keep => content.push(*octet),
+            Stray::Normalize => content.extend_from_slice(harmless),
+            Stray::Reject => return (content, Some(fault)),
+        }
+    }
+    (content, None)
+}
+
+const POLICIES: [Stray; 3] = [Stray::Reject, Stray::Normalize, Stray::Keep];
+
+/// The same policy for all strays, three times.
+const UNIFORM: [Strays; 3] = [uniform(Stray::Reject), uniform(Stray::Normalize), uniform(Stray::Keep)];
+
+const fn uniform(policy: Stray) -> Strays {
+    Strays { cr: policy, lf: policy, nul: policy }
+}
+
+/// Each policy for each stray.
+fn all_strays() -> impl Iterator<Item = Strays> {
+    let each = |of: fn(Stray) -> Strays| POLICIES.into_iter().map(of);
+    each(|cr| Strays { cr, ..Strays::default() }).flat_map(move |cr| {
+        POLICIES.into_iter().flat_map(move |lf| POLICIES.into_iter().map(move |nul| Strays { lf, nul, ..cr }))
     })
 }
 
@@ -55,49 +85,209 @@ fn data(config: ServerConfig) -> Server {
     server
 }
 
-/// Feeds `wire` in pieces, then checks that the message was seen as `plainly` sees it, and that what follows it ran as commands.
-fn check(config: &ServerConfig, wire: &[u8], pieces: &[&[u8]]) {
-    let (message, taken) = plainly(wire);
-    let mut server = data(config.clone());
-    pieces.iter().for_each(|piece| {
-        server.input.extend_from_slice(piece);
-        let _ = server.run();
-    });
-    let faulty = fault(&message).filter(|_| config.data.lf == Stray::Reject);
-    let verdict = match faulty {
+fn refusal(violation: Violation) -> &'static str {
+    match violation {
+        Violation::Nul => "554 5.6.0 message holds a NUL\r\n",
+        _ => "554 5.6.0 message holds a lone CR or LF\r\n",
+    }
+}
+
+/// Checks that the application got `content`, and at its end heard how much that was, or was told of the fault.
+fn check_told(server: &Server, content: &[u8], fault: Option<Violation>, said: &dyn std::fmt::Debug) {
+    assert_eq!(server.message(), content, "{said:?}");
+    match fault {
+        Some(violation) => {
+            assert!(server.was_told(&Event::Violation(violation)), "{said:?}");
+            assert!(server.was_told(&Event::Aborted), "{said:?}");
+        }
         None => {
-            assert_eq!(server.message(), message, "{wire:?} in {pieces:?}");
-            "250 2.0.0 message accepted\r\n"
+            let octets = if content.is_ascii() { Octets::SevenBit } else { Octets::EightBit };
+            assert!(server.was_told(&Event::End(End { size: content.len() as u64, octets })), "{said:?}");
         }
-        Some((at, violation)) => {
-            assert_eq!(server.message(), message[..at], "{wire:?} in {pieces:?}");
-            assert!(server.was_told(&Event::Violation(violation)) && server.was_told(&Event::Aborted));
-            match violation {
-                Violation::Nul => "554 5.6.0 message holds a NUL\r\n",
-                _ => "554 5.6.0 message holds a lone CR or LF\r\n",
-            }
-        }
-    };
+    }
+}
+
+/// Feeds `wire` in pieces, then checks that the message was seen as `plainly` sees it, and that what follows it ran as commands.
+fn check(config: &ServerConfig, wire: &[u8], pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+    let (message, taken) = plainly(wire);
+    let (content, fault) = treated(&message, config.data);
+    let mut server = data(config.clone());
+    let mut lengths = vec![];
+    for piece in pieces {
+        server.input.extend_from_slice(piece.as_ref());
+        lengths.push(piece.as_ref().len());
+        let _ = server.run();
+    }
+    let said = (wire, &lengths, config.data);
+    check_told(&server, &content, fault.map(|(_, violation)| violation), &said);
     let heard = server.heard();
-    assert!(heard.starts_with(verdict), "{wire:?} in {pieces:?} gives {heard:?}");
+    let verdict = fault.map_or("250 2.0.0 message accepted\r\n", |(_, violation)| refusal(violation));
+    assert!(heard.starts_with(verdict), "{said:?} gives {heard:?}");
     let commands = wire[taken..].windows(2).filter(|two| two == b"\r\n").count();
-    assert_eq!(heard.matches("\r\n").count(), 1 + commands, "{wire:?} in {pieces:?} gives {heard:?}");
+    assert_eq!(heard.matches("\r\n").count(), 1 + commands, "{said:?} gives {heard:?}");
+}
+
+/// Feeds `wire` whole, and then octet by octet.
+fn check_extremes(config: &ServerConfig, wire: &[u8]) {
+    check(config, wire, [wire]);
+    check(config, wire, wire.chunks(1));
+}
+
+fn check_splits(config: &ServerConfig, wire: &[u8]) {
+    check_extremes(config, wire);
+    (1..wire.len()).for_each(|cut| check(config, wire, <[&[u8]; 2]>::from(wire.split_at(cut))));
+}
+
+/// The octets that matter, and one that does not.
+const OCTETS: &[u8] = b".\r\n\0x";
+
+const END: &[u8] = b"\r\n.\r\n";
+
+// The following three are one product, cut down to what takes seconds: six octets, each policy for each stray, every split.
+
+#[test]
+fn every_mix_of_six_octets_that_matter_ends_where_it_should_at_every_split() {
+    let config = config();
+    texts(OCTETS, 6).for_each(|text| check_splits(&config, &[&text, END].concat()));
 }
 
 #[test]
-fn every_mix_of_the_octets_that_matter_ends_where_it_should_at_every_split() {
-    let strict = config();
-    let lax = ServerConfig { data: Strays::KEEP, ..config() };
-    for text in texts(b".\r\n\0x", 5) {
-        let wire = [&text[..], b"\r\n.\r\n"].concat();
-        for config in [&strict, &lax] {
-            check(config, &wire, &[&wire]);
-            check(config, &wire, &wire.chunks(1).collect::<Vec<_>>());
+fn every_mix_of_five_octets_is_kept_or_made_harmless() {
+    for data in [uniform(Stray::Normalize), Strays::KEEP] {
+        let config = ServerConfig { data, ..config() };
+        texts(OCTETS, 5).for_each(|text| check_extremes(&config, &[&text, END].concat()));
+        texts(OCTETS, 4).for_each(|text| check_splits(&config, &[&text, END].concat()));
+    }
+}
+
+#[test]
+fn every_mix_of_four_octets_is_treated_as_each_policy_says() {
+    for data in all_strays() {
+        let config = ServerConfig { data, ..config() };
+        texts(OCTETS, 4).for_each(|text| check_extremes(&config, &[&text, END].concat()));
+    }
+}
+
+/// Feeds a message by BDAT, cut into chunks, in reads of so many octets.
+fn check_chunks(config: &ServerConfig, chunks: &[&[u8]], read: usize) {
+    let message = chunks.concat();
+    let (content, fault) = treated(&message, config.bdat);
+    let mut wire = ENVELOPE.strip_suffix("DATA\r\n").unwrap().as_bytes().to_vec();
+    let (mut codes, mut seen, mut refused) = (vec!["250", "250"], 0, false);
+    for (n, chunk) in chunks.iter().enumerate() {
+        let last = n + 1 == chunks.len();
+        seen += chunk.len();
+        wire.extend_from_slice(format!("BDAT {}{}\r\n", chunk.len(), if last { " LAST" } else { "" }).as_bytes());
+        wire.extend_from_slice(chunk);
+        codes.push(match fault {
+            _ if refused => "503",
+            // A lone CR at the very end is known by the end.
+            Some((at, _)) if at < seen || last => {
+                refused = true;
+                "554"
+            }
+            Some(_) | None => "250",
+        });
+    }
+    wire.extend_from_slice(b"NOOP\r\n");
+    codes.push("250");
+    let said = (chunks, read, config.bdat);
+    let mut server = Server::greeted(config.clone());
+    for piece in wire.chunks(read) {
+        server.input.extend_from_slice(piece);
+        let _ = server.run();
+    }
+    check_told(&server, &content, fault.map(|(_, violation)| violation), &said);
+    let heard = server.heard();
+    assert_eq!(heard.lines().map(|line| &line[..3]).collect::<Vec<_>>(), codes, "{said:?} gives {heard:?}");
+}
+
+/// All ways to cut `text` into two chunks, and into three.
+fn cuts(text: &[u8]) -> impl Iterator<Item = [&[u8]; 3]> {
+    (0..=text.len()).flat_map(move |first| {
+        (first..=text.len()).map(move |second| [&text[..first], &text[first..second], &text[second..]])
+    })
+}
+
+const WHOLE: usize = usize::MAX;
+
+#[test]
+fn every_mix_of_five_octets_is_the_same_in_any_two_chunks() {
+    for bdat in UNIFORM {
+        let config = ServerConfig { bdat, ..config() };
+        for text in texts(OCTETS, 5) {
+            (0..=text.len()).for_each(|cut| check_chunks(&config, &<[&[u8]; 2]>::from(text.split_at(cut)), WHOLE));
         }
-        for cut in 1..wire.len() {
-            let (a, b) = wire.split_at(cut);
-            check(&strict, &wire, &[a, b]);
+    }
+}
+
+#[test]
+fn every_mix_of_three_octets_is_the_same_in_any_three_chunks_and_any_reads() {
+    for bdat in all_strays() {
+        let config = ServerConfig { bdat, ..config() };
+        for text in texts(OCTETS, 3) {
+            for chunks in cuts(&text) {
+                [1, WHOLE].into_iter().for_each(|read| check_chunks(&config, &chunks, read));
+            }
         }
+    }
+}
+
+#[test]
+fn in_chunks_nothing_ends_a_message_and_no_dot_is_taken_out() {
+    let text = b"a\r\n.\r\n..\r\n.";
+    for chunks in cuts(text) {
+        for read in (1..80).chain([WHOLE]) {
+            check_chunks(&config(), &chunks, read);
+        }
+    }
+}
+
+/// What needs care, each by itself.
+const MARKS: [&[u8]; 10] =
+    [b"\r\n", b"\r\n.", b"\r\n..", b"\r\n.\r", b"\r", b"\n", b"\n.", b"\0", b"\xe4", b"\r\n\r\n.\n"];
+
+#[test]
+fn what_needs_care_is_found_wherever_it_stands_among_what_does_not() {
+    // Octets that need no care are found 64 at a time.
+    for strays in UNIFORM {
+        let config = ServerConfig { data: strays, bdat: strays, ..config() };
+        for mark in MARKS {
+            for at in 0..140 {
+                let text = [&vec![b'x'; at], mark, &[b'y'; 70]].concat();
+                let wire = [&text, END].concat();
+                check(&config, &wire, [&wire[..]]);
+                for cut in [at, at + 1, at + 2, 63, 64, 65] {
+                    check(&config, &wire, <[&[u8]; 2]>::from(wire.split_at(cut)));
+                }
+                check_chunks(&config, &[&text], WHOLE);
+                check_chunks(&config, &<[&[u8]; 2]>::from(text.split_at(at + 1)), WHOLE);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_text_in_any_pieces_is_seen_as_it_is(
+        runs in prop::collection::vec((0..150_usize, prop::sample::select(&MARKS[..])), 0..12),
+        data in prop::sample::select(all_strays().collect::<Vec<_>>()),
+        pieces in prop::collection::vec(1..300_usize, 1..20),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let config = ServerConfig { data, bdat: data, ..config() };
+        let text: Vec<u8> = runs.iter().flat_map(|(plain, mark)| [&vec![b'x'; *plain], *mark].concat()).collect();
+        let mut rest = &[&text, END].concat()[..];
+        let wire = rest;
+        let pieces = pieces.iter().cycle().map_while(|length| {
+            let (piece, behind) = rest.split_at(rest.len().min(*length));
+            rest = behind;
+            (!piece.is_empty()).then_some(piece)
+        });
+        check(&config, wire, pieces);
+        check_chunks(&config, &<[&[u8]; 2]>::from(text.split_at(cut.index(text.len() + 1))), WHOLE);
     }
 }
 
@@ -131,7 +321,7 @@ fn eight_bit_text_and_long_lines_pass_untouched() {
     assert_eq!(server.say(text + ".\r\n"), "250 2.0.0 message accepted\r\n");
     assert_eq!(server.message(), message.as_bytes());
     let Some(Event::End(end)) = server.told.last() else { panic!() };
-    assert_eq!((end.size, end.octets), (message.len() as u64, smtp_proto::Octets::EightBit));
+    assert_eq!((end.size, end.octets), (message.len() as u64, Octets::EightBit));
 }
 
 #[test]

@@ -16,7 +16,6 @@ pub(super) struct Intake {
 }
 
 /// How the message comes.
-#[allow(dead_code, reason = "the session does not take BDAT yet")]
 #[derive(Clone, Copy, Debug)]
 enum Wire {
     /// By DATA, up to the lone dot.
@@ -26,7 +25,6 @@ enum Wire {
 }
 
 /// What follows a chunk of BDAT (RFC 3030 §2).
-#[allow(dead_code, reason = "the session does not take BDAT yet")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
     /// More of them.
@@ -62,7 +60,6 @@ pub(super) enum Piece {
     Flood,
 }
 
-#[allow(dead_code, reason = "the session does not take BDAT yet")]
 impl Intake {
     /// A message by DATA.
     pub(super) const fn data() -> Self {
