@@ -227,7 +227,7 @@ pub struct Options {
     pub trusted_proxy: Vec<Network>,
 
     /// What becomes of clients on the smtp listener that do not wait for their turn, as programs do that send spam: ignore, report
-    /// (in the metrics) or refuse [default: report]
+    /// (in the metrics), or refuse, for which all wait for the greeting for a second [default: report]
     #[arg(long, value_name = "WHAT", help_heading = "Security")]
     #[serde(default, deserialize_with = "file::parsed")]
     pub early_talk: Option<EarlyTalkers>,

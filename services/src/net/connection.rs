@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::tls::Upgrade;
@@ -146,6 +147,19 @@ impl<E: Engine> Connection<E> {
             }
         }
         self.still_here()
+    }
+
+    /// Takes what the peer says before anything is said to it, and waits no longer for that than `at_most`.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn listen(&mut self, at_most: Duration) -> Result<(), Gone> {
+        // On a connection just made the runtime first has to notice that something came.
+        yield_now().await;
+        match timeout(at_most, poll_fn(|cx| self.poll_read(cx))).await {
+            Ok(Err(_)) => Err(self.lose(Gone::Lost)),
+            Ok(Ok(())) | Err(_) => self.still_here(),
+        }
     }
 
     /// The two ends, and TLS as it stands now.

@@ -1,6 +1,7 @@
 //! What all three servers do alike: greetings, logins, counts.
 
 use std::fmt;
+use std::time::Duration;
 
 use smtp_proto::{Attribute, Event, Hello, Reply, Secret, ServerSession, Xclient, Xforward};
 
@@ -19,6 +20,8 @@ pub(super) type Conn = Connection<ServerSession>;
 pub(super) struct Dialogue {
     service: &'static str,
     accounts: Accounts,
+    /// How long the client is given to speak before it is greeted.
+    pause: Duration,
     channel: Channel,
     client: Client,
     sasl: SaslServer,
@@ -30,11 +33,11 @@ pub(super) struct Dialogue {
 }
 
 impl Dialogue {
-    pub(super) fn new(service: &'static str, accounts: Accounts, link: &Link) -> Self {
+    pub(super) fn new(service: &'static str, accounts: Accounts, pause: Duration, link: &Link) -> Self {
         let client = Client::new(link);
         let sasl = SaslServer::new(accounts.clone(), client.address());
         let channel = channel(link);
-        Self { service, accounts, channel, client, sasl, user: None, announced: None, origin: None }
+        Self { service, accounts, pause, channel, client, sasl, user: None, announced: None, origin: None }
     }
 
     /// Who has logged in.
@@ -45,7 +48,10 @@ impl Dialogue {
     /// Answers what is no part of a transaction; gives back what is.
     pub(super) async fn event(&mut self, conn: &mut Conn, event: Event) -> Result<Option<Event>, Fault> {
         match event {
-            Event::Connected => conn.speak(|engine, now, out| engine.accept(now, out))?,
+            Event::Connected => {
+                conn.listen(self.pause).await?;
+                conn.speak(|engine, now, out| engine.accept(now, out))?;
+            }
             Event::Hello(hello) => self.hello(conn, hello)?,
             Event::Auth { mechanism, initial } => {
                 // The engine offers no mechanism that the channel does not allow.
@@ -105,7 +111,7 @@ impl Dialogue {
     fn hello(&mut self, conn: &mut Conn, hello: Hello) -> Result<(), Fault> {
         // RFC 3207 §4.2: what was said before TLS may have been said by anybody.
         if self.channel != channel(conn.link()) {
-            *self = Self::new(self.service, self.accounts.clone(), conn.link());
+            *self = Self::new(self.service, self.accounts.clone(), self.pause, conn.link());
         }
         self.client.greets(hello);
         conn.speak(|engine, now, out| engine.accept(now, out))?;

@@ -61,7 +61,7 @@ impl<S: Store> Service for Lmtp<S> {
     }
 
     fn connect(&self, link: Link) -> (ServerSession, LmtpSession<S>) {
-        let dialogue = Dialogue::new(NAME, self.0.accounts.clone(), &link);
+        let dialogue = Dialogue::new(NAME, self.0.accounts.clone(), self.0.configs.pause(), &link);
         let engine = ServerSession::new(self.0.configs.of(&link), link.into(), Duration::ZERO);
         (engine, LmtpSession { shared: Arc::clone(&self.0), dialogue, transaction: None })
     }
@@ -239,4 +239,16 @@ async fn begin<S: Store>(store: &S, mailbox: &str, new: NewMessage, header: Byte
     let mut writer = inbox.append(new).await?;
     writer.write(header).await?;
     Ok(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_older_than_our_own_is_stale_and_none_other() {
+        let told = |epoch| RcptParameters { epoch, ..RcptParameters::default() };
+        assert!(is_stale(&told(Some(0)), 1) && is_stale(&told(Some(6)), 7));
+        assert!(!is_stale(&told(Some(7)), 7) && !is_stale(&told(Some(8)), 7) && !is_stale(&told(None), 7));
+    }
 }

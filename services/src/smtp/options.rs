@@ -1,6 +1,7 @@
 //! What an operator may choose, and what the engine is told of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use smtp_proto::{
     Domain, EarlyTalk, Extensions, Limits, ParseError, PlaintextLogin, Protocol, Senders, ServerConfig, StartTls,
@@ -23,7 +24,8 @@ pub struct SmtpOptions {
     /// Largest message in octets. Default: the engine's.
     pub message_size: u64,
     /// What becomes of clients that speak before it is their turn. Only `smtp` heeds it: programs that cannot wait bring
-    /// spam, and users do not choose theirs. Default: it is counted.
+    /// spam, and users do not choose theirs. Where such clients are refused, all others wait for a second for the greeting.
+    /// Default: they are counted.
     pub early_talk: EarlyTalk,
     /// What becomes of a CR or an LF alone in a message, whether it comes by DATA or by BDAT. Default: the message is refused.
     pub bare_line_ends: Stray,
@@ -91,6 +93,10 @@ impl SmtpOptions {
         let proxies =
             ServerConfig { extensions: trusted, plaintext_login: PlaintextLogin::Always, ..everybody.clone() };
         Configs {
+            pause: match everybody.before_greeting {
+                EarlyTalk::Ignore | EarlyTalk::Report => Duration::ZERO,
+                EarlyTalk::Refuse => PAUSE,
+            },
             everybody: Arc::new(everybody),
             proxies: Arc::new(proxies),
             trusted_proxies: self.trusted_proxies.clone(),
@@ -106,6 +112,7 @@ const fn for_proxies(extensions: Extensions) -> Extensions {
 /// What the engine offers, and to whom.
 #[derive(Debug)]
 pub(super) struct Configs {
+    pause: Duration,
     everybody: Arc<ServerConfig>,
     proxies: Arc<ServerConfig>,
     trusted_proxies: Vec<Network>,
@@ -118,4 +125,12 @@ impl Configs {
             link.peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(peer.ip())));
         Arc::clone(if trusted { &self.proxies } else { &self.everybody })
     }
+
+    /// How long a client is given to speak before it is greeted.
+    pub(super) const fn pause(&self) -> Duration {
+        self.pause
+    }
 }
+
+/// Who does not wait at all speaks within a round trip; who waits is used to more than this.
+const PAUSE: Duration = Duration::from_secs(1);

@@ -48,7 +48,7 @@ impl<S: Spool> Shared<S> {
     }
 
     fn connect(self: &Arc<Self>, link: Link) -> (ServerSession, ReceiveSession<S>) {
-        let dialogue = Dialogue::new(self.name, self.accounts.clone(), &link);
+        let dialogue = Dialogue::new(self.name, self.accounts.clone(), self.configs.pause(), &link);
         let engine = ServerSession::new(self.configs.of(&link), link.into(), Duration::ZERO);
         (engine, ReceiveSession { shared: Arc::clone(self), dialogue, transaction: None })
     }

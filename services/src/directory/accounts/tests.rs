@@ -336,3 +336,30 @@ fn accounts_are_shared_between_tasks() {
     });
     drop(held);
 }
+
+#[tokio::test]
+async fn whom_a_proxy_vouches_for_is_somebody_here() {
+    let accounts = three();
+    for name in ["erin@example.org", "Alice@Example.ORG"] {
+        assert_eq!(accounts.vouched_for(name.as_bytes()).await, Ok(account(&name.to_lowercase())));
+    }
+    assert_eq!(accounts.vouched_for(b"dave@example.org").await, Err(Why::Denied));
+    assert_eq!(accounts.vouched_for(b"alice@example.org\0").await, Err(Why::Malformed));
+    let down = Accounts::new(Down, limits());
+    assert_eq!(down.vouched_for(b"alice@example.org").await, Err(Why::Unavailable));
+    let verifying = Accounts::new(Verifying, limits());
+    assert_eq!(verifying.vouched_for(b"alice@example.org").await, Ok(account("alice@example.org")));
+}
+
+/// Knows addresses, and keeps nothing to hold a password against.
+struct Verifying;
+
+impl Directory for Verifying {
+    async fn lookup(&self, address: &str) -> Result<Option<Account>, DirectoryError> {
+        Three.lookup(address).await
+    }
+
+    async fn credential(&self, _: &str) -> Result<Option<Credential>, DirectoryError> {
+        Ok(None)
+    }
+}
