@@ -1,7 +1,7 @@
 //! Framing: one complete line, or one complete reply at a time; each octet looked at once.
 
 use bytes::{Buf, BytesMut};
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use crate::{ClientLimits, Violation};
 
@@ -9,7 +9,9 @@ use crate::{ClientLimits, Violation};
 ///
 /// RFC 5321 §2.3.8: a line ends with CRLF. This is the only place that says so; a lone CR or LF is an octet of the line.
 fn line_end(octets: &[u8], scanned: usize) -> Option<usize> {
-    memmem::find(octets.get(scanned..)?, b"\r\n").map(|at| scanned.saturating_add(at))
+    memchr_iter(b'\n', octets.get(scanned..)?)
+        .filter_map(|at| scanned.saturating_add(at).checked_sub(1))
+        .find(|end| octets.get(*end) == Some(&b'\r'))
 }
 
 /// What stands at the front of the input.

@@ -5,12 +5,11 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use nom::Parser;
-use nom::bytes::complete::take_while1;
 use nom::character::complete::char;
 
 use super::domain::{Domain, domain, is_utf8_char};
 use super::error::{Expected, ParseError, Parsed, complete, fail, want};
+use super::text::Alphabet;
 
 /// `Local-part "@" ( Domain / address-literal )`.
 ///
@@ -341,11 +340,21 @@ fn local_part(text: &str) -> Parsed<'_, &str> {
 
 /// `Dot-string = Atom *("." Atom)`.
 fn dot_string(text: &str) -> Parsed<'_, &str> {
-    let (rest, local) = want(Expected::LocalPart, take_while1(|c| is_atext(c) || c == '.')).parse(text)?;
-    if local.split('.').any(str::is_empty) {
-        return fail(text, Expected::LocalPart);
+    let mut rest = text;
+    loop {
+        let (atom, behind) = ATEXT.split(rest);
+        if atom.is_empty() {
+            return fail(text, Expected::LocalPart);
+        }
+        match behind.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => break rest = behind,
+        }
     }
-    Ok((rest, local))
+    match text.split_at_checked(text.len().saturating_sub(rest.len())) {
+        Some((local, rest)) => Ok((rest, local)),
+        None => fail(text, Expected::LocalPart),
+    }
 }
 
 /// `Quoted-string = DQUOTE *QcontentSMTP DQUOTE`.
@@ -368,14 +377,7 @@ fn quoted_string(text: &str) -> Parsed<'_, &str> {
 }
 
 /// RFC 5322 §3.2.3 `atext`, and RFC 6531 §3.3 beyond ASCII.
-const fn is_atext(c: char) -> bool {
-    match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' => true,
-        '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^' | '_' | '`' | '{' | '|' | '}'
-        | '~' => true,
-        _ => is_utf8_char(c),
-    }
-}
+static ATEXT: Alphabet = Alphabet::alphanumeric_and(b"!#$%&'*+-/=?^_`{|}~", is_utf8_char);
 
 #[cfg(test)]
 mod tests {

@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use super::address::{ForwardPath, ReversePath, forward_path, reverse_path};
 use super::domain::{Domain, domain};
 use super::error::{Expected, Fail, ParseError, complete};
-use super::parameters::{MailParameters, RcptParameters};
+use super::parameters::{MailParameters, RcptParameters, number};
 use super::proxied::{Xclient, Xforward};
-use super::text::{Mechanism, Text};
+use super::text::{Mechanism, Text, behind_spaces};
 use super::verb::Verb;
 use crate::Secret;
 
@@ -117,20 +117,25 @@ impl<'a> Command<'a> {
     /// # Errors
     /// Where the line is no command, and what was expected instead.
     pub fn parse(line: &'a [u8]) -> Result<Self, ParseError> {
-        let line = printable(line)?.trim_end_matches(' ');
-        let (word, rest) = line.find(' ').and_then(|at| line.split_at_checked(at)).unwrap_or((line, ""));
-        let Some(verb) = Verb::parse(word) else { return Err(ParseError { at: 0, expected: Expected::Verb }) };
-        let arguments = Arguments { line, rest: rest.trim_start_matches(' ') };
+        let line = without_spaces_behind(line);
+        let (word, behind) =
+            line.iter().position(|octet| *octet == b' ').map_or((line, &[][..]), |at| line.split_at(at));
+        let Some(verb) = Verb::of(word) else {
+            printable(line, 0)?;
+            return Err(ParseError { at: 0, expected: Expected::Verb });
+        };
+        let rest = behind_spaces(printable(behind, word.len())?);
+        let arguments = Arguments { at: line.len().saturating_sub(rest.len()), rest };
         match verb {
             Verb::Ehlo => arguments.name().map(Self::Ehlo),
             Verb::Helo => arguments.name().map(Self::Helo),
             Verb::Lhlo => arguments.name().map(Self::Lhlo),
-            Verb::StartTls => arguments.none(Self::StartTls),
+            Verb::StartTls => arguments.none().map(|()| Self::StartTls),
             Verb::Auth => arguments.auth(),
             Verb::Mail => arguments.mail(),
             Verb::Rcpt => arguments.rcpt(),
-            Verb::Data => arguments.none(Self::Data),
-            Verb::Rset => arguments.none(Self::Rset),
+            Verb::Data => arguments.none().map(|()| Self::Data),
+            Verb::Rset => arguments.none().map(|()| Self::Rset),
             Verb::Noop => Ok(Self::Noop),
             Verb::Bdat => arguments.chunk().map(Self::Bdat),
             Verb::Vrfy => arguments.lookup().map(Self::Vrfy),
@@ -140,7 +145,7 @@ impl<'a> Command<'a> {
             Verb::Etrn => arguments.text().map(Self::Etrn),
             Verb::Xclient => arguments.moved(Xclient::parse(arguments.rest)).map(Self::Xclient),
             Verb::Xforward => arguments.moved(Xforward::parse(arguments.rest)).map(Self::Xforward),
-            Verb::Quit => arguments.none(Self::Quit),
+            Verb::Quit => arguments.none().map(|()| Self::Quit),
             Verb::Burl | Verb::Send | Verb::Turn => Err(ParseError { at: 0, expected: Expected::ImplementedVerb }),
         }
     }
@@ -214,12 +219,27 @@ pub(crate) fn parse_sasl(line: &[u8]) -> Result<Option<Secret>, ParseError> {
     decode(line).map(Some).ok_or(ParseError { at: 0, expected: Expected::Base64 })
 }
 
-/// Checks a line for what must not be in any command: control characters, and octets that are not UTF-8.
-fn printable(line: &[u8]) -> Result<&str, ParseError> {
-    if let Some(at) = line.iter().position(u8::is_ascii_control) {
-        return Err(ParseError { at, expected: Expected::Printable });
+/// Checks a line's text, which stands `offset` octets into it, for what must not be in any command: control characters, and
+/// octets that are not UTF-8.
+fn printable(text: &[u8], offset: usize) -> Result<&str, ParseError> {
+    // Most commands have no argument.
+    if text.is_empty() {
+        return Ok("");
     }
-    core::str::from_utf8(line).map_err(|error| ParseError { at: error.valid_up_to(), expected: Expected::Utf8 })
+    let error = |at, expected| ParseError { at: offset.saturating_add(at), expected };
+    // All octets are looked at whatever the first ones are, for that goes many at a time.
+    if text.iter().fold(false, |found, octet| found | octet.is_ascii_control()) {
+        let at = text.iter().position(u8::is_ascii_control).unwrap_or_default();
+        return Err(error(at, Expected::Printable));
+    }
+    core::str::from_utf8(text).map_err(|bad| error(bad.valid_up_to(), Expected::Utf8))
+}
+
+const fn without_spaces_behind(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
 }
 
 fn write_initial(initial: &Secret, out: &mut BytesMut) -> fmt::Result {
@@ -235,21 +255,22 @@ fn decode(encoded: &[u8]) -> Option<Secret> {
 
 /// What stands behind the verb, without the spaces between.
 struct Arguments<'a> {
-    line: &'a str,
+    /// Where in the line.
+    at: usize,
     rest: &'a str,
 }
 
 impl<'a> Arguments<'a> {
     const fn at(&self, rest: &str) -> usize {
-        self.line.len().saturating_sub(rest.len())
+        self.at.saturating_add(self.rest.len()).saturating_sub(rest.len())
     }
 
     const fn error(&self, expected: Expected) -> ParseError {
         ParseError { at: self.at(self.rest), expected }
     }
 
-    fn none(&self, command: Command<'a>) -> Result<Command<'a>, ParseError> {
-        if self.rest.is_empty() { Ok(command) } else { Err(self.error(Expected::End)) }
+    fn none(&self) -> Result<(), ParseError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.error(Expected::End)) }
     }
 
     /// A host's name, which some hosts end with a dot, as DNS would.
@@ -264,7 +285,7 @@ impl<'a> Arguments<'a> {
         mut parser: impl FnMut(&'a str) -> IResult<&'a str, T, Fail<'a>>,
     ) -> Result<(T, &'a str), ParseError> {
         let path = match self.rest.split_at_checked(preposition.len()) {
-            Some((head, path)) if head.eq_ignore_ascii_case(preposition) => path.trim_start_matches(' '),
+            Some((head, path)) if head.eq_ignore_ascii_case(preposition) => behind_spaces(path),
             Some(_) | None => return Err(self.error(Expected::Preposition)),
         };
         let with_rest = |text| parser(text).map(|(rest, value)| ("", (value, rest)));
@@ -286,16 +307,20 @@ impl<'a> Arguments<'a> {
     /// `SP chunk-size [ SP end-marker ]`.
     fn chunk(&self) -> Result<Chunk, ParseError> {
         let error = self.error(Expected::ChunkSize);
-        let (size, marker) =
-            self.rest.split_once(' ').map_or((self.rest, ""), |(size, rest)| (size, rest.trim_start()));
+        let (size, marker) = self.word();
         let last = match marker {
             "" => false,
             _ if marker.eq_ignore_ascii_case("LAST") => true,
             _ => return Err(error),
         };
-        let digits = size.bytes().all(|octet| octet.is_ascii_digit());
-        let octets = size.parse().ok().filter(|_| digits).ok_or(error)?;
-        Ok(Chunk { octets, last })
+        Ok(Chunk { octets: number(size).ok_or(error)?, last })
+    }
+
+    /// The first word, and what stands behind the spaces behind it.
+    fn word(&self) -> (&'a str, &'a str) {
+        let end = self.rest.bytes().position(|octet| octet == b' ').unwrap_or(self.rest.len());
+        let (word, behind) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
+        (word, behind_spaces(behind))
     }
 
     fn text(&self) -> Result<Text<&'a str>, ParseError> {
@@ -319,18 +344,50 @@ impl<'a> Arguments<'a> {
     }
 
     fn auth(&self) -> Result<Command<'a>, ParseError> {
-        let (name, encoded) = self
-            .rest
-            .split_once(' ')
-            .map_or((self.rest, None), |(name, rest)| (name, Some(rest.trim_start_matches(' '))));
+        let (name, encoded) = self.word();
         let mechanism = Mechanism::parse(name).map_err(|error| self.error(error.expected))?;
         let initial = match encoded {
-            None => None,
-            Some("=") => Some(Secret::new(Vec::new())),
-            Some(encoded) => Some(
+            "" => None,
+            "=" => Some(Secret::new(Vec::new())),
+            _ => Some(
                 decode(encoded.as_bytes()).ok_or(ParseError { at: self.at(encoded), expected: Expected::Base64 })?,
             ),
         };
         Ok(Command::Auth { mechanism, initial })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_spaces_stands_between_words() {
+        let chunk = Chunk { octets: 1, last: true };
+        assert_eq!(Command::parse(b"BDAT  1   LAST  "), Ok(Command::Bdat(chunk)));
+        for line in
+            ["BDAT 1\u{a0}LAST", "BDAT 1 \u{a0}LAST", "BDAT 1 LAST\u{a0}", "BDAT +1", "BDAT 18446744073709551616"]
+        {
+            assert_eq!(
+                Command::parse(line.as_bytes()),
+                Err(ParseError { at: 5, expected: Expected::ChunkSize }),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_text_is_no_command_and_where_it_stands_is_told() {
+        for (line, at, expected) in [
+            (&b"NOOP \x01"[..], 5, Expected::Printable),
+            (b"NOOP a fairly long argument, of several words\x7f", 45, Expected::Printable),
+            (b"NO\0P", 2, Expected::Printable),
+            (b"NOOP \xff\x01", 6, Expected::Printable),
+            (b"NOOP \xff", 5, Expected::Utf8),
+            (b"XYZZY \xff", 6, Expected::Utf8),
+            (b"XYZZY", 0, Expected::Verb),
+        ] {
+            assert_eq!(Command::parse(line), Err(ParseError { at, expected }), "{line:?}");
+        }
     }
 }

@@ -5,9 +5,8 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use nom::bytes::complete::take_while1;
-
-use super::error::{Expected, ParseError, Parsed, complete, fail, want};
+use super::error::{Expected, ParseError, Parsed, complete, fail};
+use super::text::Alphabet;
 
 /// `Domain / address-literal`: what stands behind an `@`, and what hosts call themselves.
 ///
@@ -140,12 +139,23 @@ pub(super) fn domain(text: &str) -> Parsed<'_, Domain<&str>> {
     if text.starts_with('[') { literal(text) } else { name(text) }
 }
 
+/// `Domain = sub-domain *("." sub-domain)`.
 fn name(text: &str) -> Parsed<'_, Domain<&str>> {
-    let (rest, name) = want(Expected::Domain, take_while1(|c| is_label_char(c) || c == '.'))(text)?;
-    if name.len() > DOMAIN_MAX || !name.split('.').all(is_label) {
-        return fail(text, Expected::Domain);
+    let mut rest = text;
+    loop {
+        let (label, behind) = LABEL.split(rest);
+        if !is_label(label) {
+            return fail(text, Expected::Domain);
+        }
+        match behind.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => break rest = behind,
+        }
     }
-    Ok((rest, Domain(name)))
+    match text.split_at_checked(text.len().saturating_sub(rest.len())) {
+        Some((name, rest)) if name.len() <= DOMAIN_MAX => Ok((rest, Domain(name))),
+        Some(_) | None => fail(text, Expected::Domain),
+    }
 }
 
 fn literal(text: &str) -> Parsed<'_, Domain<&str>> {
@@ -176,17 +186,12 @@ fn literal_host(text: &str) -> Option<Host<'_>> {
 fn is_label(label: &str) -> bool {
     // A U-label is measured as the A-label that it stands for, which only IDNA can tell; the domain's bound holds for it.
     let fits = label.len() <= LABEL_MAX || !label.is_ascii();
-    fits && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    fits && !matches!(label.as_bytes(), [] | [b'-', ..] | [.., b'-'])
 }
 
-const fn is_label_char(c: char) -> bool {
-    match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => true,
-        // Full stops of other scripts: IDNA takes them for dots, so that two readers would see two domains.
-        '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => false,
-        _ => is_utf8_char(c),
-    }
-}
+/// Full stops of other scripts are not in it: IDNA takes them for dots, so that two readers would see two domains.
+static LABEL: Alphabet =
+    Alphabet::alphanumeric_and(b"-_", |c| !matches!(c, '\u{3002}' | '\u{ff0e}' | '\u{ff61}') && is_utf8_char(c));
 
 /// RFC 6531 §3.3 `UTF8-non-ascii`, without what is invisible there: C1 controls, separators, marks of direction.
 pub(super) const fn is_utf8_char(c: char) -> bool {

@@ -14,7 +14,7 @@ use super::hold::Hold;
 use super::priority::Priority;
 use super::rrvs::Rrvs;
 use super::solicitation::Solicitation;
-use super::text::Xtext;
+use super::text::{Alphabet, Xtext, behind_spaces};
 use super::verb::upper_case;
 
 /// What stands behind the path in MAIL. Make one with `..Default::default()`: extensions add fields.
@@ -94,7 +94,7 @@ impl<'a> MailParameters<&'a str> {
     /// Parses what follows the path, which stands `offset` octets into the line.
     pub(super) fn parse(text: &'a str, offset: usize) -> Result<Self, ParseError> {
         let mut all = Self::default();
-        for parameter in words(text, offset) {
+        for parameter in Parameters::new(text, offset) {
             let parameter = parameter?;
             let mut scratch = [0; KEYWORD_MAX];
             match upper_case(parameter.keyword, &mut scratch) {
@@ -230,7 +230,7 @@ impl<'a> RcptParameters<&'a str> {
     /// Parses what follows the path, which stands `offset` octets into the line.
     pub(super) fn parse(text: &'a str, offset: usize) -> Result<Self, ParseError> {
         let mut all = Self::default();
-        for parameter in words(text, offset) {
+        for parameter in Parameters::new(text, offset) {
             let parameter = parameter?;
             let mut scratch = [0; KEYWORD_MAX];
             match upper_case(parameter.keyword, &mut scratch) {
@@ -317,14 +317,11 @@ impl<S: AsRef<str>> RcptParameters<S> {
 
 impl BodyType {
     fn parse(value: &str) -> Option<Self> {
-        if value.eq_ignore_ascii_case("7BIT") {
-            Some(Self::SevenBit)
-        } else if value.eq_ignore_ascii_case("8BITMIME") {
-            Some(Self::EightBitMime)
-        } else if value.eq_ignore_ascii_case("BINARYMIME") {
-            Some(Self::BinaryMime)
-        } else {
-            None
+        match upper_case(value, &mut [0; KEYWORD_MAX]) {
+            b"7BIT" => Some(Self::SevenBit),
+            b"8BITMIME" => Some(Self::EightBitMime),
+            b"BINARYMIME" => Some(Self::BinaryMime),
+            _ => None,
         }
     }
 }
@@ -378,39 +375,68 @@ fn delivery(value: &str) -> Option<Xtext<&str>> {
     Xtext::parse(value).ok().filter(|_| value.len() <= DELIVERY_MAX)
 }
 
-fn number(value: &str) -> Option<u64> {
-    value.parse().ok().filter(|_| value.bytes().all(|octet| octet.is_ascii_digit()))
+/// A number of digits only that fits.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let add = |number: u64, octet: u8| number.checked_mul(10)?.checked_add(digit(octet)?);
+    text.bytes().try_fold(0, add).filter(|_| !text.is_empty())
 }
 
 /// RFC 1870 §3: `size-value = 1*20DIGIT`, some of which are more than 64 bits hold.
 fn size(value: &str) -> Option<u64> {
-    let digits = (1..=20).contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_digit());
-    digits.then(|| value.parse().unwrap_or(u64::MAX))
+    let add = |number: u64, octet: u8| Some(number.saturating_mul(10).saturating_add(digit(octet)?));
+    value.bytes().try_fold(0, add).filter(|_| (1..=20).contains(&value.len()))
+}
+
+fn digit(octet: u8) -> Option<u64> {
+    octet.is_ascii_digit().then(|| u64::from(octet & 15))
 }
 
 /// `*( SP esmtp-param )`, where several spaces count as one.
-fn words(text: &str, offset: usize) -> impl Iterator<Item = Result<Parameter<'_>, ParseError>> {
-    let mut at = offset;
-    let begins_with_space = text.is_empty() || text.starts_with(' ');
-    let glued = (!begins_with_space).then_some(Err(ParseError { at, expected: Expected::End }));
-    glued.into_iter().chain(text.split(' ').filter_map(move |word| {
-        let start = at;
-        at = at.saturating_add(word.len()).saturating_add(1);
-        (!word.is_empty()).then(|| parameter(word, start))
-    }))
+struct Parameters<'a> {
+    rest: &'a str,
+    /// Where the text ends in the line.
+    end: usize,
 }
 
-/// `esmtp-param = esmtp-keyword ["=" esmtp-value]`.
-fn parameter(word: &str, at: usize) -> Result<Parameter<'_>, ParseError> {
-    let (keyword, value) = word.split_once('=').map_or((word, None), |(keyword, value)| (keyword, Some(value)));
-    let keyword_is_good = keyword.bytes().next().is_some_and(|octet| octet.is_ascii_alphanumeric())
-        && keyword.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
-    if !keyword_is_good {
-        return Err(ParseError { at, expected: Expected::End });
+impl<'a> Parameters<'a> {
+    /// Of what stands `offset` octets into the line.
+    const fn new(text: &'a str, offset: usize) -> Self {
+        Self { rest: text, end: offset.saturating_add(text.len()) }
     }
-    let is_value_char = |c: char| c.is_ascii_graphic() && c != '=' || is_utf8_char(c);
-    if value.is_some_and(|value| value.is_empty() || !value.chars().all(is_value_char)) {
-        return Err(ParseError { at, expected: Expected::ParameterValue });
+
+    /// `esmtp-param = esmtp-keyword ["=" esmtp-value]`.
+    fn parameter(&mut self, text: &'a str) -> Result<Parameter<'a>, ParseError> {
+        let at = self.end.saturating_sub(text.len());
+        let bad = |expected| ParseError { at, expected };
+        let (keyword, behind) = KEYWORD.split(text);
+        if text.len() == self.rest.len() || matches!(keyword.as_bytes(), [] | [b'-', ..]) {
+            return Err(bad(Expected::End));
+        }
+        let (value, behind) = match behind.strip_prefix('=').map(|behind| VALUE.split(behind)) {
+            Some(("", _)) => return Err(bad(Expected::ParameterValue)),
+            Some((value, behind)) => (Some(value), behind),
+            None => (None, behind),
+        };
+        match (behind.as_bytes(), value) {
+            ([] | [b' ', ..], _) => self.rest = behind,
+            (_, Some(_)) => return Err(bad(Expected::ParameterValue)),
+            (_, None) => return Err(bad(Expected::End)),
+        }
+        Ok(Parameter { at, keyword, value })
     }
-    Ok(Parameter { at, keyword, value })
 }
+
+impl<'a> Iterator for Parameters<'a> {
+    type Item = Result<Parameter<'a>, ParseError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = behind_spaces(self.rest);
+        (!text.is_empty()).then(|| self.parameter(text))
+    }
+}
+
+/// RFC 5321 §4.1.2 `esmtp-keyword`.
+static KEYWORD: Alphabet = Alphabet::alphanumeric_and(b"-", |_| false);
+
+/// RFC 5321 §4.1.2 `esmtp-value`, and RFC 6531 §3.3 beyond ASCII.
+static VALUE: Alphabet = Alphabet::alphanumeric_and(b"!\"#$%&'()*+,-./:;<>?@[\\]^_`{|}~", is_utf8_char);

@@ -203,6 +203,69 @@ impl<S: AsRef<str>> Text<S> {
     }
 }
 
+/// The characters that some part of the grammar is made of.
+pub(super) struct Alphabet {
+    /// Those of ASCII, which most are; a look into a table is the cheapest way to know them.
+    ascii: [bool; 256],
+    /// Those beyond it.
+    beyond: fn(char) -> bool,
+}
+
+impl Alphabet {
+    /// ASCII's letters and digits, those signs, and what lies beyond ASCII.
+    pub(super) const fn alphanumeric_and(signs: &[u8], beyond: fn(char) -> bool) -> Self {
+        let mut ascii = [false; 256];
+        let (mut slots, mut octet) = (ascii.as_mut_slice(), 0_u8);
+        while let [slot, behind @ ..] = slots {
+            *slot = octet.is_ascii_alphanumeric() || contains(signs, octet);
+            (slots, octet) = (behind, octet.wrapping_add(1));
+        }
+        Self { ascii, beyond }
+    }
+
+    /// Splits a text in front of the first character that is not of them.
+    pub(super) fn split<'a>(&self, text: &'a str) -> (&'a str, &'a str) {
+        let length = match text.bytes().enumerate().find(|(_, octet)| !self.has_ascii(*octet)) {
+            None => text.len(),
+            Some((length, octet)) if octet.is_ascii() => length,
+            Some(_) => self.length_beyond(text),
+        };
+        text.split_at_checked(length).unwrap_or((text, ""))
+    }
+
+    #[cold]
+    fn length_beyond(&self, text: &str) -> usize {
+        text.find(|c| !self.has(c)).unwrap_or(text.len())
+    }
+
+    fn has(&self, c: char) -> bool {
+        u8::try_from(c).ok().filter(u8::is_ascii).map_or_else(|| (self.beyond)(c), |octet| self.has_ascii(octet))
+    }
+
+    fn has_ascii(&self, octet: u8) -> bool {
+        self.ascii.get(usize::from(octet)).copied().unwrap_or_default()
+    }
+}
+
+/// The text behind its first spaces.
+pub(super) fn behind_spaces(mut text: &str) -> &str {
+    while let Some(behind) = text.strip_prefix(' ') {
+        text = behind;
+    }
+    text
+}
+
+const fn contains(octets: &[u8], octet: u8) -> bool {
+    let mut rest = octets;
+    while let [first, behind @ ..] = rest {
+        if *first == octet {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
 /// Upper case only, as RFC 3461 §4 says.
 const fn hex(octet: u8) -> Option<u8> {
     match octet {
@@ -243,6 +306,16 @@ mod tests {
             assert_eq!(Xtext::parse_envelope_id(&text), Err(ParseError { at, expected }), "{text:?}");
         }
         assert!(Xtext::parse("ab+C3+A9").is_ok());
+    }
+
+    #[test]
+    fn a_text_is_split_where_another_alphabet_begins() {
+        let alphabet = Alphabet::alphanumeric_and(b"-", |c| c != '\u{f6}');
+        for (text, length) in
+            [("", 0), ("a-Z9", 4), ("a b", 1), ("-\u{e9}a.", 4), ("a\u{f6}", 1), ("\u{e9}\u{f6}", 2), ("\0", 0)]
+        {
+            assert_eq!(alphabet.split(text), text.split_at(length), "{text:?}");
+        }
     }
 
     #[test]

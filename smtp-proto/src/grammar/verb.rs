@@ -52,38 +52,69 @@ impl Verb {
     /// The verb of that name, in any case.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let mut scratch = [0; 8];
-        Some(match upper_case(word, &mut scratch) {
-            b"AUTH" => Self::Auth,
-            b"BDAT" => Self::Bdat,
-            b"BURL" => Self::Burl,
-            b"DATA" => Self::Data,
-            b"EHLO" => Self::Ehlo,
-            b"ETRN" => Self::Etrn,
-            b"EXPN" => Self::Expn,
-            b"HELO" => Self::Helo,
-            b"HELP" => Self::Help,
-            b"LHLO" => Self::Lhlo,
-            b"MAIL" => Self::Mail,
-            b"NOOP" => Self::Noop,
-            b"QUIT" => Self::Quit,
-            b"RCPT" => Self::Rcpt,
-            b"RSET" => Self::Rset,
-            b"SEND" | b"SOML" | b"SAML" => Self::Send,
-            b"STARTTLS" => Self::StartTls,
-            b"TURN" | b"ATRN" => Self::Turn,
-            b"VRFY" => Self::Vrfy,
-            b"XCLIENT" => Self::Xclient,
-            b"XFORWARD" => Self::Xforward,
-            _ => return None,
-        })
+        Self::of(word.as_bytes())
+    }
+
+    /// The same, of a word of any octets.
+    pub(super) fn of(word: &[u8]) -> Option<Self> {
+        let (head, tail) = word.split_first_chunk::<4>()?;
+        // Without that bit small letters are capitals, and no other octet becomes one.
+        let capitals = u32::from_ne_bytes(*head) & 0xdfdf_dfdf;
+        match (&capitals.to_ne_bytes(), tail) {
+            (b"AUTH", []) => Some(Self::Auth),
+            (b"BDAT", []) => Some(Self::Bdat),
+            (b"BURL", []) => Some(Self::Burl),
+            (b"DATA", []) => Some(Self::Data),
+            (b"EHLO", []) => Some(Self::Ehlo),
+            (b"ETRN", []) => Some(Self::Etrn),
+            (b"EXPN", []) => Some(Self::Expn),
+            (b"HELO", []) => Some(Self::Helo),
+            (b"HELP", []) => Some(Self::Help),
+            (b"LHLO", []) => Some(Self::Lhlo),
+            (b"MAIL", []) => Some(Self::Mail),
+            (b"NOOP", []) => Some(Self::Noop),
+            (b"QUIT", []) => Some(Self::Quit),
+            (b"RCPT", []) => Some(Self::Rcpt),
+            (b"RSET", []) => Some(Self::Rset),
+            (b"SEND" | b"SOML" | b"SAML", []) => Some(Self::Send),
+            (b"STAR", tail) if tail.eq_ignore_ascii_case(b"TTLS") => Some(Self::StartTls),
+            (b"TURN" | b"ATRN", []) => Some(Self::Turn),
+            (b"VRFY", []) => Some(Self::Vrfy),
+            (b"XCLI", tail) if tail.eq_ignore_ascii_case(b"ENT") => Some(Self::Xclient),
+            (b"XFOR", tail) if tail.eq_ignore_ascii_case(b"WARD") => Some(Self::Xforward),
+            _ => None,
+        }
     }
 }
 
 /// The word in capitals, where it fits into `scratch`; else nothing.
 pub(super) fn upper_case<'s>(word: &str, scratch: &'s mut [u8]) -> &'s [u8] {
     let Some(upper) = scratch.get_mut(..word.len()) else { return &[] };
-    upper.copy_from_slice(word.as_bytes());
-    upper.make_ascii_uppercase();
+    for (capital, octet) in upper.iter_mut().zip(word.bytes()) {
+        *capital = octet.to_ascii_uppercase();
+    }
     upper
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verb_is_one_in_any_case_and_with_no_other_octet() {
+        for verb in [&b"DATA"[..], b"Mail", b"rcpt", b"STARTTLS", b"xclient", b"XForward"] {
+            assert!(Verb::of(verb).is_some(), "{verb:?}");
+            for (at, letter) in verb.iter().enumerate() {
+                for octet in 0..=255_u8 {
+                    let mut word = verb.to_vec();
+                    word[at] = octet;
+                    let same = Verb::of(&word) == Verb::of(verb);
+                    assert_eq!(same, octet.eq_ignore_ascii_case(letter), "{word:?}");
+                }
+            }
+        }
+        for word in [&b""[..], b"DAT", b"DATAX", b"STAR", b"STARTTL", b"STARTTLSX", b"XCLI"] {
+            assert_eq!(Verb::of(word), None, "{word:?}");
+        }
+    }
 }
