@@ -77,6 +77,34 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_care_is_found_wherever_it_stands_among_what_does_not() {
+        // Octets that need no care are found 64 at a time.
+        for mark in [&b"\r\n"[..], b"\r\n.", b"\r\n..\r\n.", b"\0", b"\r\n\r\n"] {
+            for at in 0..140 {
+                let text = [&vec![b'x'; at], mark, &[b'y'; 70], b"\r\n"].concat();
+                for cut in [0, at, at + 1, at + 2, 63, 64, 65] {
+                    let (a, b) = text.split_at(cut.min(text.len()));
+                    assert_eq!(unstuffed(&stuffed(&[a, b]).unwrap()), text, "{mark:?} at {at}, cut at {cut}");
+                }
+                assert_eq!(stuffed(&[&text]).unwrap(), plainly_stuffed(&text), "{mark:?} at {at}");
+            }
+        }
+        for mark in [&b"\r"[..], b"\n", b"\n.", b"\r\r\n", b"\n\r"] {
+            for at in 0..140 {
+                let text = [&vec![b'x'; at], mark, &[b'y'; 70]].concat();
+                assert_eq!(stuffed(&[&text]), Err(Misuse::BareLineEnd), "{mark:?} at {at}");
+            }
+        }
+    }
+
+    /// Line by line.
+    fn plainly_stuffed(text: &[u8]) -> Vec<u8> {
+        let lines = text.split_inclusive(|octet| *octet == b'\n');
+        let dot = |line: &&[u8]| if line.starts_with(b".") { &b"."[..] } else { b"" };
+        lines.flat_map(|line| [dot(&line), line].concat()).chain(*b".\r\n").collect()
+    }
+
+    #[test]
     fn a_refused_piece_leaves_nothing_behind() {
         let (mut stuff, mut out) = (Stuff::new(), BytesMut::new());
         assert_eq!(stuff.write(b"good\r\nbad\nend", &mut out), Err(Misuse::BareLineEnd));

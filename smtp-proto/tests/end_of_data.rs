@@ -199,7 +199,7 @@ fn check_chunks(config: &ServerConfig, chunks: &[&[u8]], read: usize) {
     }
     check_told(&server, &content, fault.map(|(_, violation)| violation), &said);
     let heard = server.heard();
-    assert_eq!(heard.lines().map(|line| &line[..3]).collect::<Vec<_>>(), codes, "{said:?} gives {heard:?}");
+    assert_eq!(heard.lines().filter_map(|line| line.get(..3)).collect::<Vec<_>>(), codes, "{said:?} gives {heard:?}");
 }
 
 /// All ways to cut `text` into two chunks, and into three.
@@ -404,4 +404,97 @@ fn a_body_that_nobody_wants_is_not_handed_on() {
     server.say("two\r\n.\r\n");
     assert_eq!(server.message(), b"one\r\n");
     assert!(matches!(server.told.last(), Some(Event::End(end)) if end.size == 10));
+}
+
+/// Behind MAIL and RCPT.
+fn chunks(config: ServerConfig) -> Server {
+    let mut server = Server::greeted(config);
+    server.say(ENVELOPE.strip_suffix("DATA\r\n").unwrap());
+    server.told.clear();
+    server
+}
+
+/// The verdict on `text`, and what the application saw of it, which is the same by DATA, by BDAT, and octet by octet.
+fn judged(config: &ServerConfig, text: &str) -> (String, String) {
+    let end = if text.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" };
+    let by_data = format!("{text}{end}");
+    let by_bdat = format!("BDAT {} LAST\r\n{text}", text.len());
+    let mut all = vec![];
+    for (by_data, wire) in [(true, by_data), (false, by_bdat)] {
+        for read in [1, WHOLE] {
+            let mut server = if by_data { data(config.clone()) } else { chunks(config.clone()) };
+            let mut heard = String::new();
+            for piece in wire.as_bytes().chunks(read) {
+                heard += &server.say(piece);
+            }
+            let seen = String::from_utf8(server.message()).unwrap();
+            let open = if by_data && end.len() == 5 { seen.strip_suffix("\r\n").unwrap_or(&seen) } else { &seen };
+            all.push((heard, open.to_owned()));
+        }
+    }
+    assert!(all.iter().all(|one| *one == all[0]), "{text:?} gives {all:?}");
+    all.swap_remove(0)
+}
+
+#[test]
+fn what_is_made_harmless_counts_as_what_it_has_become() {
+    let harmless = uniform(Stray::Normalize);
+    let mut config = ServerConfig { data: harmless, bdat: harmless, ..config() };
+    config.limits.message = 12;
+    config.limits.body_line = 8;
+    for (text, code, seen) in [
+        ("1234567890\r\n", "554", "12345678"),
+        ("123456\r\n12\r\n", "250", "123456\r\n12\r\n"),
+        ("123456\n12\r\n", "250", "123456\r\n12\r\n"),
+        ("123456\n123\r\n", "552", "123456\r\n123\r"),
+        ("1234567\n1\r\n", "554", "1234567"),
+        ("12\r45\x006\r\n", "250", "12 456\r\n"),
+        ("1234567\r8\r\n", "554", "1234567 "),
+        ("12345678\r9\r\n", "554", "12345678"),
+    ] {
+        let (heard, message) = judged(&config, text);
+        assert_eq!((heard.get(..3), message.as_str()), (Some(code), seen), "{text:?}");
+    }
+    // A CR at the very end, which DATA cannot have.
+    for (text, code, seen) in [
+        ("\r", "250", " "),
+        ("1234567\r", "250", "1234567 "),
+        ("12345678\r", "554", "12345678"),
+        ("1234\n1234\n\r", "552", "1234\r\n1234\r\n"),
+    ] {
+        let mut server = chunks(config.clone());
+        let heard = server.say(format!("BDAT {} LAST\r\n{text}", text.len()));
+        assert_eq!((heard.get(..3), &server.message()[..]), (Some(code), seen.as_bytes()), "{text:?}");
+    }
+}
+
+#[test]
+fn the_rule_that_is_broken_first_decides() {
+    let mut config = config();
+    config.limits.message = 10;
+    for (text, code, seen) in [
+        ("12345678901\n\r\n", "552", "1234567890"),
+        ("12\n4567890123\r\n", "554", "12"),
+        ("12\x00456\r\n", "554", "12"),
+    ] {
+        for read in [1, WHOLE] {
+            let mut server = data(config.clone());
+            let mut heard = String::new();
+            for piece in format!("{text}.\r\n").as_bytes().chunks(read) {
+                heard += &server.say(piece);
+            }
+            assert_eq!((heard.get(..3), &server.message()[..]), (Some(code), seen.as_bytes()), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn chunks_that_nobody_wants_are_not_handed_on() {
+    let mut server = chunks(config());
+    assert_eq!(server.say("BDAT 5\r\none"), "");
+    server.session.discard_body().unwrap();
+    assert_eq!(server.say("\r\nBDAT 6 LAST\r\ntwo"), "250 2.0.0 chunk received\r\n");
+    server.say("\r\n\r");
+    assert_eq!(server.message(), b"one");
+    assert!(server.was_told(&Event::Violation(Violation::BareLineEnd)), "it was looked at all the same");
 }

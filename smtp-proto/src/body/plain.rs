@@ -55,7 +55,7 @@ pub(super) fn lane(octets: &[u8]) -> &[u8] {
 }
 
 /// How many of `octets` are plain: whole lanes of them, and what is behind the last, that hold nothing of `care`. `before` is
-/// the octet that came before them, which was no CR. A CR at the end is not counted: who knows what it is.
+/// the octet that came before them, which was no CR. A CR behind which it is not known what comes is not counted.
 pub(super) fn plain(before: u8, octets: &[u8], care: Marks) -> Plain {
     let mut plain = Plain { len: 0, octets: Octets::SevenBit };
     let ([first, seconds @ ..], [firsts @ .., _]) = (octets, octets) else { return plain };
@@ -85,4 +85,57 @@ pub(super) fn plain(before: u8, octets: &[u8], care: Marks) -> Plain {
         plain.octets = Octets::EightBit;
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    const ALL: Marks = Marks::STRAY.or(Marks::DOT).or(Marks::NUL);
+
+    /// Where the first octet is that needs care, said plainly: a stray is where its other half would be.
+    fn first_mark(before: u8, octets: &[u8], care: Marks) -> usize {
+        let mut first = before;
+        for (at, second) in octets.iter().enumerate() {
+            let stray = (first == b'\r') != (*second == b'\n');
+            let dot = first == b'\n' && *second == b'.';
+            if stray && care.has(Marks::STRAY) || dot && care.has(Marks::DOT) || *second == 0 && care.has(Marks::NUL) {
+                return at;
+            }
+            first = *second;
+        }
+        octets.len()
+    }
+
+    #[test]
+    fn all_lanes_before_the_first_mark_are_plain_and_none_is_behind_it() {
+        for mark in [&b"\r"[..], b"\n", b"\r\n", b"\r\n.", b"\n.", b"\0", b"\r\r", b"\xff"] {
+            for (at, behind) in (0..=2 * LANE + 2).flat_map(|at| [0, 1, 2, LANE - 1, LANE].map(|behind| (at, behind))) {
+                let octets = [&vec![b'x'; at], mark, &vec![b'y'; behind]].concat();
+                for before in [b'\n', b' '] {
+                    for care in [ALL, Marks::NONE, Marks::DOT, Marks::STRAY, Marks::NUL] {
+                        let first = first_mark(before, &octets, care);
+                        let Plain { len, octets: kind } = plain(before, &octets, care);
+                        let said = (mark, at, behind, before, care);
+                        assert!(len <= first, "{said:?} gives {len}");
+                        let open_cr = octets[..len].ends_with(b"\r") && matches!(octets.get(len), Some(b'\n') | None);
+                        assert!(!open_cr, "{said:?} gives {len}");
+                        assert!(first - len <= LANE, "{said:?} gives {len}");
+                        if first == octets.len() && first > 1 && !octets.ends_with(b"\r") {
+                            assert_eq!(len, first, "{said:?}");
+                        }
+                        let seven_bit = kind == Octets::SevenBit;
+                        assert!(len == 0 || seven_bit == octets[..len].is_ascii(), "{said:?} gives {len}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        assert_eq!(plain(b'\n', b"", ALL).len, 0);
+    }
 }
