@@ -23,6 +23,11 @@ use crate::{
 ///
 /// Methods come in the kinds that [`ServerSession`](crate::ServerSession) names; those that speak are [`send`](Self::send),
 /// [`respond`](Self::respond), [`cancel`](Self::cancel), [`body`](Self::body) and [`end_body`](Self::end_body).
+///
+/// # Two ways to send a message
+/// DATA asks for leave: the message follows when the reply is 354, protected by dots and ended by a dot. BDAT does not ask: its
+/// octets follow at once, as they are and as many as were announced, and there may be several BDATs to a message (RFC 3030 §2).
+/// Either way [`body`](Self::body) writes octets and [`end_body`](Self::end_body) ends them.
 #[derive(Debug)]
 pub struct ClientSession {
     config: Arc<ClientConfig>,
@@ -33,6 +38,7 @@ pub struct ClientSession {
     pending: VecDeque<Pending>,
     /// Recipients that were accepted in this transaction.
     recipients: u32,
+    course: Course,
     tickets: u64,
     last: Last,
     deadline: Duration,
@@ -49,7 +55,8 @@ pub enum ClientEvent {
     Greeting(Reply),
     /// A reply. News, but for 3yz: 354 is a question that [`body`](ClientSession::body) and
     /// [`end_body`](ClientSession::end_body) answer, 334 one that [`respond`](ClientSession::respond) and
-    /// [`cancel`](ClientSession::cancel) answer. In LMTP the end of a message has as many replies as it has recipients.
+    /// [`cancel`](ClientSession::cancel) answer. In LMTP the end of a message has as many replies as it has recipients. A
+    /// success to XCLIENT is a new greeting, and EHLO must follow it.
     Reply {
         /// The command.
         to: Ticket,
@@ -80,7 +87,8 @@ impl ClientEvent {
 /// Why a command was not sent. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The session is greeting, sending a message, changing its transport or over; or the protocol has no such command.
+    /// The session is greeting, sending a message, changing its transport or over; or the protocol has no such command; or the
+    /// message can go by BDAT only, or is doing so.
     #[error("this command cannot be sent now")]
     NotNow,
     /// Replies must come first: the server does not speak PIPELINING, or a command that ends a group was sent.
@@ -102,10 +110,32 @@ enum Phase {
     Sasl(Ticket),
     /// The application: the message.
     Body(Stuff),
+    /// The application: the octets of a chunk.
+    Chunk(Outgoing),
     /// The driver: it puts TLS in place.
     Switching,
     /// Nobody.
     Closed(Close),
+}
+
+/// A chunk under way.
+#[derive(Clone, Copy, Debug)]
+struct Outgoing {
+    ticket: Ticket,
+    kind: Kind,
+    /// Octets that were announced, and not yet written.
+    left: u64,
+}
+
+/// How the message of this transaction goes out, by what we have said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// In either way.
+    Free,
+    /// By BDAT, since its octets are no lines (RFC 3030 §3).
+    Binary,
+    /// By BDAT: it has begun to, and has not ended.
+    Chunks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +149,7 @@ enum Transport {
 struct Pending {
     ticket: Ticket,
     kind: Kind,
-    /// How many replies are to come.
+    /// How many replies have come.
     replies: u32,
 }
 
@@ -133,8 +163,12 @@ enum Kind {
     Mail,
     Rcpt,
     Data,
+    /// BDAT, but for the last.
+    Chunk,
+    /// The end of a message.
     Verdict,
     Rset,
+    Xclient,
     Quit,
     Other,
 }
@@ -163,6 +197,7 @@ impl ClientSession {
             capabilities: Capabilities::default(),
             pending: VecDeque::new(),
             recipients: 0,
+            course: Course::Free,
             tickets: 0,
             last: Last::No,
             deadline,
@@ -175,7 +210,7 @@ impl ClientSession {
         loop {
             match (&self.phase, self.last) {
                 (Phase::Closed(why), _) => return Step::Close(*why),
-                (Phase::Sasl(_) | Phase::Body(_), _) => return Step::YourTurn,
+                (Phase::Sasl(_) | Phase::Body(_) | Phase::Chunk(_), _) => return Step::YourTurn,
                 (Phase::Switching, _) if !input.is_empty() => {
                     // RFC 3207 §6: it would pass for something that came under TLS.
                     self.phase = Phase::Closed(Close::Violation(Violation::PipelinedTls));
@@ -219,7 +254,7 @@ impl ClientSession {
         self.config.limits.reply
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout). `None` while the server owes nothing.
+    /// When to call [`handle_timeout`](Self::handle_timeout). `None` while the server owes nothing, or the application does.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let waiting_for = match (&self.phase, self.pending.front()) {
@@ -228,7 +263,9 @@ impl ClientSession {
             (Phase::Ready, Some(Pending { kind: Kind::Data, .. })) => Waiting::DataReply,
             (Phase::Ready, Some(Pending { kind: Kind::Verdict, .. })) => Waiting::Verdict,
             (Phase::Ready, Some(_)) => Waiting::Reply,
-            (Phase::Ready, None) | (Phase::Sasl(_) | Phase::Body(_) | Phase::Closed(_), _) => return None,
+            (Phase::Ready, None) | (Phase::Sasl(_) | Phase::Body(_) | Phase::Chunk(_) | Phase::Closed(_), _) => {
+                return None;
+            }
         };
         Some(Deadline { at: self.deadline, waiting_for })
     }
@@ -254,7 +291,7 @@ impl ClientSession {
     pub fn switched(&mut self, to: Switched, _now: Duration) {
         let (Phase::Switching, Switched::Tls(_)) = (&self.phase, to) else { return };
         self.transport = Transport::Tls;
-        self.capabilities = Capabilities::default();
+        self.forget();
         self.phase = Phase::Ready;
     }
 
@@ -264,21 +301,24 @@ impl ClientSession {
         match (&self.phase, why) {
             (Phase::Closed(_), _) => return,
             (Phase::Ready, _) if self.pending.is_empty() => Command::Quit.write(out),
-            (Phase::Ready | Phase::Body(_) | Phase::Sasl(_), ShutDown::Stopping | ShutDown::Overloaded) => {
+            (
+                Phase::Ready | Phase::Body(_) | Phase::Chunk(_) | Phase::Sasl(_),
+                ShutDown::Stopping | ShutDown::Overloaded,
+            ) => {
                 self.last = match self.last {
                     Last::No | Last::ShutDown(_) => Last::ShutDown(why),
                     Last::Eof | Last::Both(_) => Last::Both(why),
                 };
                 return;
             }
-            (Phase::Ready | Phase::Body(_) | Phase::Sasl(_), ShutDown::Fault)
+            (Phase::Ready | Phase::Body(_) | Phase::Chunk(_) | Phase::Sasl(_), ShutDown::Fault)
             | (Phase::Greeting | Phase::Switching, _) => {}
         }
         self.phase = Phase::Closed(Close::ShutDown(why));
     }
 
-    /// Ends the session because a promised message cannot be delivered. Nothing more is written: a message that is not ended is
-    /// no message (RFC 5321 §4.1.1.4).
+    /// Ends the session because a promised message cannot be delivered. Nothing more is written: a message that is not ended, or a
+    /// chunk that is not complete, is no message (RFC 5321 §4.1.1.4).
     pub fn abort(&mut self) {
         if !matches!(self.phase, Phase::Closed(_)) {
             self.phase = Phase::Closed(Close::Aborted);
@@ -291,7 +331,7 @@ impl ClientSession {
         self.capabilities.memory().saturating_add(self.pending.capacity().saturating_mul(size_of::<Pending>()))
     }
 
-    /// What the reply to the latest EHLO or LHLO offers; nothing before it, and nothing behind HELO.
+    /// What the reply to the latest EHLO or LHLO offers; nothing before it, and nothing behind HELO, STARTTLS and XCLIENT.
     #[must_use]
     pub const fn capabilities(&self) -> &Capabilities {
         &self.capabilities
@@ -311,6 +351,18 @@ impl ClientSession {
     /// Whether nothing more is said.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Closed(_))
+    }
+
+    /// Whether nothing is under way, and something may follow.
+    pub(crate) fn is_free(&self) -> bool {
+        matches!((&self.phase, self.last), (Phase::Ready, Last::No)) && self.pending.is_empty()
+    }
+
+    /// Forgets all that the server has said: it speaks to somebody new.
+    fn forget(&mut self) {
+        self.capabilities = Capabilities::default();
+        self.recipients = 0;
+        self.course = Course::Free;
     }
 
     /// More input is needed; where there will be none, the session is over. `None`: look again.

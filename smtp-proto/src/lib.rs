@@ -21,7 +21,8 @@ pub use config::{
     ClientConfig, EarlyTalk, PlaintextLogin, Protocol, Senders, ServerConfig, StartTls, Stray, Strays, Vrfy,
 };
 pub use delivery::{
-    Delivery, DeliveryEvent, Envelope, Outcome, Policy, Report, Said, SaidBy, Stage, TlsPolicy, Trouble,
+    Chunking, Delivery, DeliveryEvent, Envelope, Login, Outcome, Policy, Report, Reuse, Said, SaidBy, Stage, TlsPolicy,
+    Trouble,
 };
 pub use event::{End, Event, Hello, HelloVerb, Mail, Octets, Rcpt};
 pub use grammar::{

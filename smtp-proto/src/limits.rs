@@ -85,7 +85,8 @@ impl Default for Timeouts {
 /// How much a server may make the client hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Longest line of a reply in octets, with CRLF. RFC 5321 §4.5.3.1.5 says 512; some say more.
+    /// Longest line of a reply in octets, with CRLF. RFC 5321 §4.5.3.1.5 says 512; some say more, and a SASL challenge may have
+    /// 12288 behind its code (RFC 4954 §4).
     pub reply_line: usize,
     /// Lines of one reply.
     pub reply_lines: usize,
@@ -96,11 +97,21 @@ pub struct ClientLimits {
     /// Commands under way at once where the server speaks PIPELINING. More of them gain nothing, and their replies must fit
     /// into what the network holds while we write (RFC 2920 §3.1).
     pub window: usize,
+    /// Transactions of one message, where the server takes few recipients at a time. The message goes out in each of them; who is
+    /// left then is deferred.
+    pub transactions: u32,
 }
 
 impl Default for ClientLimits {
     fn default() -> Self {
-        Self { reply_line: 2048, reply_lines: 100, reply: 64 * 1024, kept_reply: 1024, window: 100 }
+        Self {
+            reply_line: 12_294,
+            reply_lines: 100,
+            reply: 64 * 1024,
+            kept_reply: 1024,
+            window: 100,
+            transactions: 100,
+        }
     }
 }
 

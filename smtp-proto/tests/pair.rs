@@ -44,7 +44,13 @@ impl Pair {
         let client = ClientConfig { protocol: config.protocol, ..ClientConfig::new(host) };
         Self {
             server: Server::new(config),
-            delivery: Delivery::new(Arc::new(client), envelope, Policy { tls }, Link::default(), Duration::ZERO),
+            delivery: Delivery::new(
+                Arc::new(client),
+                envelope,
+                Policy { tls, ..Policy::default() },
+                Link::default(),
+                Duration::ZERO,
+            ),
             input: BytesMut::new(),
             out: BytesMut::new(),
             message: message.to_vec(),
@@ -62,6 +68,7 @@ impl Pair {
                     self.delivery.end_body(Duration::ZERO, &mut self.out).unwrap();
                 }
                 Step::Event(DeliveryEvent::Done(report)) => self.report = Some(*report),
+                Step::Event(DeliveryEvent::Challenge(_) | DeliveryEvent::Idle) => panic!("not asked for"),
                 step => return step,
             }
         }

@@ -34,6 +34,7 @@ enum Owed {
     Greeting,
     Hello,
     StartTls,
+    Mail,
     Rcpt,
     Data,
     Other,
@@ -132,13 +133,13 @@ impl Subject for Client {
                     engine.abort();
                 }
             }
+            DeliveryEvent::Challenge(_) | DeliveryEvent::Idle => engine.decline(now, out),
             DeliveryEvent::Done(_) => {}
         }
     }
 
-    /// What a client has promised and cannot keep ends the session.
-    fn decline(&self, engine: &mut Delivery, _now: Duration, _out: &mut BytesMut) {
-        engine.abort();
+    fn decline(&self, engine: &mut Delivery, now: Duration, out: &mut BytesMut) {
+        engine.decline(now, out);
     }
 
     fn verb(&self, engine: &mut Delivery, draw: &mut Draw<'_>, now: Duration, out: &mut BytesMut) -> Said {
@@ -240,10 +241,11 @@ impl Server {
                     && lines(utterance).any(|line| line.get(4..).is_some_and(|word| begins(word, b"PIPELINING")));
             }
             Some(Owed::StartTls) if success => self.pipelining = false,
+            Some(Owed::Mail) if success => self.accepted = 0,
             Some(Owed::Rcpt) => self.accepted += usize::from(success),
             // RFC 5321 §4.2.1: the first digit is enough.
             Some(Owed::Data) => return utterance.starts_with(b"3"),
-            Some(Owed::Greeting | Owed::StartTls | Owed::Other) | None => {}
+            Some(Owed::Greeting | Owed::StartTls | Owed::Mail | Owed::Other) | None => {}
         }
         false
     }
@@ -267,10 +269,10 @@ impl Owed {
         match command {
             Command::Ehlo(_) | Command::Lhlo(_) | Command::Helo(_) => Self::Hello,
             Command::StartTls => Self::StartTls,
+            Command::Mail { .. } => Self::Mail,
             Command::Rcpt { .. } => Self::Rcpt,
             Command::Data => Self::Data,
             Command::Auth { .. }
-            | Command::Mail { .. }
             | Command::Rset
             | Command::Bdat(_)
             | Command::Expn(_)
@@ -330,5 +332,5 @@ fn configuration(number: u8) -> (ClientConfig, Envelope, Policy) {
             .map(|path| Rcpt { to: to(path), parameters: smtp_proto::RcptParameters::default() })
             .into(),
     };
-    (config, envelope, Policy { tls })
+    (config, envelope, Policy { tls, ..Policy::default() })
 }

@@ -34,8 +34,8 @@ pub(super) async fn deliver(
         Err(_) => Upgrade::None,
     };
     let mut policy = match upgrade {
-        Upgrade::Client(..) | Upgrade::Server(_) => Policy { tls: TlsPolicy::Opportunistic },
-        Upgrade::None => Policy { tls: TlsPolicy::Never },
+        Upgrade::Client(..) | Upgrade::Server(_) => Policy { tls: TlsPolicy::Opportunistic, ..Policy::default() },
+        Upgrade::None => Policy { tls: TlsPolicy::Never, ..Policy::default() },
     };
     loop {
         let (stream, link) = match connect(host_and_port).await {
@@ -93,6 +93,10 @@ impl Handler<Delivery> for Courier {
                 }
             }
             DeliveryEvent::Done(report) => self.tell(report),
+            // The policy has neither a login nor a second message.
+            DeliveryEvent::Challenge(_) | DeliveryEvent::Idle => {
+                conn.speak(|engine, now, out| engine.decline(now, out));
+            }
         }
         Ok(Next::Go)
     }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::{ClientEvent, ClientSession, Kind, Last, Pending, Phase, Ticket};
 use crate::body::Stuff;
-use crate::{Capabilities, Class, Close, Reply, ReplyCode, ShutDown, Violation};
+use crate::{Capabilities, Class, Close, Protocol, Reply, ReplyCode, ShutDown, Violation};
 
 impl ClientSession {
     /// Takes a reply.
@@ -41,18 +41,24 @@ impl ClientSession {
 
     /// One reply less is owed: what it changes.
     fn settle(&mut self, pending: Pending, reply: &Reply, now: Duration) -> Result<(), Violation> {
-        let Pending { ticket, kind, replies } = pending;
+        let Pending { ticket, kind, .. } = pending;
         match (kind, reply.class()) {
             (Kind::Data | Kind::Auth, Class::Intermediate) => {}
             // Whoever says that a message is done before it was sent means something else than SMTP.
             (Kind::Data, Class::Success) | (_, Class::Intermediate) => return Err(Violation::BadReply),
-            // RFC 3207 §4 knows 220 only, and behind it stands another protocol: no guessing.
-            (Kind::StartTls, Class::Success) if reply.code() != ReplyCode::READY => return Err(Violation::BadReply),
+            // RFC 3207 §4 knows 220 only, and behind it stands another protocol: no guessing. So does XCLIENT, and behind it
+            // stands another client.
+            (Kind::StartTls | Kind::Xclient, Class::Success) if reply.code() != ReplyCode::READY => {
+                return Err(Violation::BadReply);
+            }
             (_, Class::Success | Class::Transient | Class::Permanent) => {}
         }
         self.pending.pop_front();
-        if let Some(left @ 1..) = replies.checked_sub(1) {
-            self.pending.push_front(Pending { replies: left, ..pending });
+        let replies = pending.replies.saturating_add(1);
+        if replies < self.replies_to(kind) {
+            self.pending.push_front(Pending { replies, ..pending });
+        } else if kind == Kind::Verdict {
+            self.recipients = 0;
         }
         self.restart_deadline(now);
         match reply.class() {
@@ -66,23 +72,28 @@ impl ClientSession {
         Ok(())
     }
 
+    /// RFC 2033 §4.2: each accepted recipient has a verdict. Where there is none, a BDAT is still refused.
+    fn replies_to(&self, kind: Kind) -> u32 {
+        match (kind, self.config.protocol) {
+            (Kind::Verdict, Protocol::Lmtp) => self.recipients.max(1),
+            (_, Protocol::Smtp | Protocol::Lmtp) => 1,
+        }
+    }
+
     fn succeeded(&mut self, kind: Kind, reply: &Reply, now: Duration) {
         match kind {
             Kind::Ehlo => {
+                self.forget();
                 self.capabilities = Capabilities::parse(reply);
-                self.recipients = 0;
             }
-            Kind::Helo => {
-                self.capabilities = Capabilities::default();
-                self.recipients = 0;
-            }
+            Kind::Helo | Kind::Xclient => self.forget(),
             Kind::StartTls => {
                 self.phase = Phase::Switching;
                 self.deadline = now.saturating_add(self.config.timeouts.tls);
             }
             Kind::Mail | Kind::Rset => self.recipients = 0,
             Kind::Rcpt => self.recipients = self.recipients.saturating_add(1),
-            Kind::Auth | Kind::Data | Kind::Verdict | Kind::Quit | Kind::Other => {}
+            Kind::Auth | Kind::Data | Kind::Chunk | Kind::Verdict | Kind::Quit | Kind::Other => {}
         }
     }
 

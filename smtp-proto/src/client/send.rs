@@ -8,12 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use zeroize::Zeroizing;
 
-use super::{ClientSession, Kind, Last, Pending, Phase, SendError, Ticket, Transport};
-use crate::{Command, Misuse, Protocol};
+use super::{ClientSession, Course, Kind, Last, Outgoing, Pending, Phase, SendError, Ticket, Transport};
+use crate::{BodyType, Chunk, Command, Lookup, Misuse, Protocol};
 
 impl ClientSession {
-    /// Sends a command. Where the server speaks PIPELINING, MAIL, RCPT and RSET may follow one another without waiting, and any
-    /// one command may end such a group (RFC 2920 §3.1).
+    /// Sends a command. Where the server speaks PIPELINING, MAIL, RCPT, RSET and BDAT may follow one another without waiting, and
+    /// any one command may end such a group (RFC 2920 §3.1, RFC 3030 §4.2); BDAT LAST ends it too.
+    ///
+    /// Behind BDAT [`body`](Self::body) and [`end_body`](Self::end_body) write what was announced, unless that is nothing, and no
+    /// replies are told before. Its ticket is the one that the replies bear; in LMTP the last chunk has as many of them as
+    /// recipients were accepted. While a message is open, only BDAT follows, or RSET or QUIT, which give it up.
     ///
     /// # Errors
     /// [`SendError::NotNow`], [`SendError::Wait`] and [`SendError::NotOffered`]: see there.
@@ -22,10 +26,18 @@ impl ClientSession {
             return Err(SendError::NotNow);
         }
         let kind = self.kind(command)?;
+        self.check_course(kind)?;
         self.check_window(kind)?;
         self.check_offers(command)?;
         command.write(out);
-        Ok(self.await_reply(kind, 1, now))
+        self.course = self.course_behind(command);
+        let ticket = self.ticket();
+        if let Command::Bdat(Chunk { octets: left @ 1.., .. }) = command {
+            self.phase = Phase::Chunk(Outgoing { ticket, kind, left: *left });
+        } else {
+            self.await_reply(ticket, kind, now);
+        }
+        Ok(ticket)
     }
 
     /// Answers a SASL challenge (RFC 4954 §4).
@@ -44,30 +56,61 @@ impl ClientSession {
         self.sasl_line("*", now, out)
     }
 
-    /// Sends some of the message. Dots at lines' starts are protected here; pieces may be cut anywhere.
+    /// Sends some of the message; pieces may be cut anywhere. Behind DATA, dots at lines' starts are protected here; behind BDAT,
+    /// octets go as they are.
     ///
     /// # Errors
-    /// [`Misuse::NotNow`] where no message was asked for; [`Misuse::BareLineEnd`] where a lone CR or LF would go out. Nothing of
-    /// the piece was written then, and the message cannot be sent: [`abort`](Self::abort).
+    /// [`Misuse::NotNow`] where no octets are due; [`Misuse::BareLineEnd`] where a lone CR or LF would go out by DATA, and
+    /// [`Misuse::BodyTooLong`] where more would go out than BDAT has announced. Nothing of the piece was written then, and the
+    /// message cannot be sent: [`abort`](Self::abort).
     pub fn body(&mut self, octets: &[u8], out: &mut BytesMut) -> Result<(), Misuse> {
-        let Phase::Body(stuff) = &mut self.phase else { return Err(Misuse::NotNow) };
-        stuff.write(octets, out)
+        match &mut self.phase {
+            Phase::Body(stuff) => stuff.write(octets, out),
+            Phase::Chunk(Outgoing { left, .. }) => {
+                *left = left.checked_sub(octets.len() as u64).ok_or(Misuse::BodyTooLong)?;
+                out.extend_from_slice(octets);
+                Ok(())
+            }
+            Phase::Greeting | Phase::Ready | Phase::Sasl(_) | Phase::Switching | Phase::Closed(_) => {
+                Err(Misuse::NotNow)
+            }
+        }
     }
 
-    /// Ends the message, behind a CRLF where it has none of its own at its end: the lone dot needs it (RFC 5321 §4.1.1.4). The
-    /// ticket is for the verdict; in LMTP there are as many as recipients were accepted.
+    /// Ends the message, or the chunk. Behind DATA that is a lone dot, behind a CRLF where the message has none of its own at its
+    /// end (RFC 5321 §4.1.1.4), and the ticket is for the verdict; in LMTP there are as many as recipients were accepted. Behind
+    /// BDAT nothing is written, and the ticket is BDAT's own.
     ///
     /// # Errors
-    /// [`Misuse::NotNow`] where no message was asked for; [`Misuse::BareLineEnd`] where it ends with a CR.
+    /// [`Misuse::NotNow`] where no octets are due; [`Misuse::BareLineEnd`] where a message by DATA ends with a CR;
+    /// [`Misuse::BodyTooShort`] where BDAT has announced more.
     pub fn end_body(&mut self, now: Duration, out: &mut BytesMut) -> Result<Ticket, Misuse> {
-        let Phase::Body(stuff) = &self.phase else { return Err(Misuse::NotNow) };
-        stuff.finish(out)?;
-        self.phase = Phase::Ready;
-        let replies = match self.config.protocol {
-            Protocol::Smtp => 1,
-            Protocol::Lmtp => self.recipients,
-        };
-        Ok(self.await_reply(Kind::Verdict, replies, now))
+        match &self.phase {
+            Phase::Body(stuff) => {
+                stuff.finish(out)?;
+                self.phase = Phase::Ready;
+                let ticket = self.ticket();
+                let is_owed = match self.config.protocol {
+                    Protocol::Smtp => true,
+                    Protocol::Lmtp => self.recipients > 0,
+                };
+                if is_owed {
+                    self.await_reply(ticket, Kind::Verdict, now);
+                }
+                Ok(ticket)
+            }
+            &Phase::Chunk(Outgoing { ticket, kind, left: 0 }) => {
+                self.phase = Phase::Ready;
+                self.await_reply(ticket, kind, now);
+                // The server could say nothing to what came before, for we did not listen.
+                self.restart_deadline(now);
+                Ok(ticket)
+            }
+            Phase::Chunk(_) => Err(Misuse::BodyTooShort),
+            Phase::Greeting | Phase::Ready | Phase::Sasl(_) | Phase::Switching | Phase::Closed(_) => {
+                Err(Misuse::NotNow)
+            }
+        }
     }
 
     /// When the reply that is next must have come.
@@ -84,7 +127,9 @@ impl ClientSession {
                 | Kind::Auth
                 | Kind::Mail
                 | Kind::Rcpt
+                | Kind::Chunk
                 | Kind::Rset
+                | Kind::Xclient
                 | Kind::Other,
             )
             | None => timeouts.reply,
@@ -106,12 +151,56 @@ impl ClientSession {
             (Command::Rcpt { .. }, _) => Ok(Kind::Rcpt),
             (Command::Data, _) => Ok(Kind::Data),
             (Command::Rset, _) => Ok(Kind::Rset),
+            (Command::Bdat(Chunk { last: false, .. }), _) => Ok(Kind::Chunk),
+            (Command::Bdat(Chunk { last: true, .. }), _) => Ok(Kind::Verdict),
+            (Command::Xclient(_), _) => Ok(Kind::Xclient),
             (Command::Quit, _) => Ok(Kind::Quit),
-            (Command::Noop | Command::Vrfy(_) | Command::Help(_), _) => Ok(Kind::Other),
             (
-                Command::Bdat(_) | Command::Expn(_) | Command::Etrn(_) | Command::Xclient(_) | Command::Xforward(_),
+                Command::Noop
+                | Command::Vrfy(_)
+                | Command::Expn(_)
+                | Command::Help(_)
+                | Command::Etrn(_)
+                | Command::Xforward(_),
                 _,
-            ) => Err(SendError::NotOffered),
+            ) => Ok(Kind::Other),
+        }
+    }
+
+    /// RFC 3030 §2, §3: a message in chunks goes on in chunks, and one that is not made of lines has no other way.
+    const fn check_course(&self, next: Kind) -> Result<(), SendError> {
+        let is_open = match self.course {
+            Course::Free => true,
+            Course::Binary => !matches!(next, Kind::Data),
+            Course::Chunks => matches!(next, Kind::Chunk | Kind::Verdict | Kind::Rset | Kind::Quit),
+        };
+        if is_open { Ok(()) } else { Err(SendError::NotNow) }
+    }
+
+    const fn course_behind(&self, command: &Command<'_>) -> Course {
+        match command {
+            Command::Mail { parameters, .. } => match parameters.body {
+                Some(BodyType::BinaryMime) => Course::Binary,
+                Some(BodyType::SevenBit | BodyType::EightBitMime) | None => Course::Free,
+            },
+            Command::Bdat(Chunk { last: false, .. }) => Course::Chunks,
+            Command::Bdat(Chunk { last: true, .. }) | Command::Rset => Course::Free,
+            // Those that change it do so where they succeed.
+            Command::Ehlo(_)
+            | Command::Helo(_)
+            | Command::Lhlo(_)
+            | Command::StartTls
+            | Command::Auth { .. }
+            | Command::Rcpt { .. }
+            | Command::Data
+            | Command::Noop
+            | Command::Vrfy(_)
+            | Command::Expn(_)
+            | Command::Help(_)
+            | Command::Etrn(_)
+            | Command::Xclient(_)
+            | Command::Xforward(_)
+            | Command::Quit => self.course,
         }
     }
 
@@ -119,43 +208,48 @@ impl ClientSession {
     fn check_window(&self, next: Kind) -> Result<(), SendError> {
         let Some(latest) = self.pending.back() else { return Ok(()) };
         let open = match latest.kind {
-            Kind::Mail | Kind::Rcpt | Kind::Rset => self.capabilities.extensions.pipelining,
+            Kind::Mail | Kind::Rcpt | Kind::Rset | Kind::Chunk => self.capabilities.extensions.pipelining,
             Kind::Ehlo
             | Kind::Helo
             | Kind::StartTls
             | Kind::Auth
             | Kind::Data
             | Kind::Verdict
+            | Kind::Xclient
             | Kind::Quit
             | Kind::Other => false,
         };
-        // Nothing that came before may be replied to behind TLS or an authentication.
-        let alone = matches!(next, Kind::StartTls | Kind::Auth | Kind::Ehlo | Kind::Helo);
+        // Nothing that came before may be replied to behind TLS, an authentication or another client's name.
+        let alone = matches!(next, Kind::StartTls | Kind::Auth | Kind::Ehlo | Kind::Helo | Kind::Xclient);
         if open && !alone && self.pending.len() < self.config.limits.window { Ok(()) } else { Err(SendError::Wait) }
     }
 
     /// RFC 5321 §2.2.1: no extension is used that the server did not offer.
     fn check_offers(&self, command: &Command<'_>) -> Result<(), SendError> {
         let offers = &self.capabilities;
+        let extensions = &offers.extensions;
+        let is_sayable =
+            |lookup: &Lookup<&str>| lookup.name.as_str().is_ascii() && !lookup.smtp_utf8 || extensions.smtp_utf8;
         let offered = match command {
             Command::StartTls => offers.start_tls && self.transport == Transport::Plain,
             Command::Auth { mechanism, .. } => offers.auth.iter().any(|offer| *offer == *mechanism),
             Command::Mail { from, parameters } => {
-                parameters.belong_to(&offers.extensions)
+                parameters.belong_to(extensions)
                     && (parameters.size.is_none() || offers.size.is_some())
                     && (parameters.auth.is_none() || !offers.auth.is_empty())
                     && (parameters.smtp_utf8 || from.is_ascii())
+                    // RFC 8689 §2: without TLS it means nothing, whoever offers it.
+                    && (!parameters.require_tls || self.transport == Transport::Tls)
             }
             Command::Rcpt { to, parameters } => {
-                parameters.belong_to(&offers.extensions)
-                    && (to.is_ascii() && parameters.is_ascii() || offers.extensions.smtp_utf8)
+                parameters.belong_to(extensions) && (to.is_ascii() && parameters.is_ascii() || extensions.smtp_utf8)
             }
-            Command::Vrfy(lookup) => {
-                lookup.name.as_str().is_ascii() && !lookup.smtp_utf8 || offers.extensions.smtp_utf8
-            }
-            Command::Bdat(_) | Command::Expn(_) | Command::Etrn(_) | Command::Xclient(_) | Command::Xforward(_) => {
-                false
-            }
+            Command::Vrfy(lookup) => is_sayable(lookup),
+            Command::Expn(lookup) => extensions.expn && is_sayable(lookup),
+            Command::Bdat(_) => extensions.chunking,
+            Command::Etrn(_) => extensions.etrn,
+            Command::Xclient(_) => extensions.xclient,
+            Command::Xforward(_) => extensions.xforward,
             Command::Ehlo(name) | Command::Helo(name) | Command::Lhlo(name) => name.as_str().is_ascii(),
             Command::Data | Command::Rset | Command::Noop | Command::Help(_) | Command::Quit => true,
         };
@@ -167,20 +261,20 @@ impl ClientSession {
         // Writing to memory does not fail.
         let _ = write!(out, "{line}\r\n");
         self.phase = Phase::Ready;
-        self.pending.push_back(Pending { ticket, kind: Kind::Auth, replies: 1 });
-        self.restart_deadline(now);
+        self.await_reply(ticket, Kind::Auth, now);
         Ok(())
     }
 
-    fn await_reply(&mut self, kind: Kind, replies: u32, now: Duration) -> Ticket {
+    const fn ticket(&mut self) -> Ticket {
         let ticket = Ticket(self.tickets);
         self.tickets = self.tickets.saturating_add(1);
-        if replies > 0 {
-            self.pending.push_back(Pending { ticket, kind, replies });
-        }
+        ticket
+    }
+
+    fn await_reply(&mut self, ticket: Ticket, kind: Kind, now: Duration) {
+        self.pending.push_back(Pending { ticket, kind, replies: 0 });
         if self.pending.len() == 1 {
             self.restart_deadline(now);
         }
-        ticket
     }
 }

@@ -1,19 +1,20 @@
 //! What a delivery says, and what it makes of the replies.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use core::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 
-use super::outcome::{NO_EIGHT_BIT, NO_TLS, NO_UTF8, TOO_BIG};
-use super::{Delivery, DeliveryEvent, Envelope, Outcome, Report, Said, SaidBy, Stage, TlsPolicy, Trouble};
-use crate::{
-    BodyType, Capabilities, Class, ClientEvent, Command, HelloVerb, MailParameters, Protocol, Reply, ReplyCode,
-    SizeLimit,
-};
+use super::login::{Answers, Opening};
+use super::outcome::{NO_LOGIN, NO_NAME, NO_TLS};
+use super::{Delivery, DeliveryEvent, Outcome, Report, Reuse, Said, SaidBy, Stage, TlsPolicy, Trouble};
+use crate::{Class, ClientEvent, Command, HelloVerb, Protocol, Reply, ReplyCode, Secret, SendError};
 
 /// How far the dialogue is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Phase {
     /// The server is to greet.
     Greeting,
@@ -23,30 +24,29 @@ pub(super) enum Phase {
     Hello(HelloVerb),
     /// STARTTLS was said, and then the handshake.
     StartTls,
+    /// AUTH was said, and this is for what the server asks.
+    Login(Answers),
     /// The envelope goes out, replies come in.
-    Sending(Sending),
+    Envelope,
     /// The driver sends the message.
     Body,
-    /// The message is out.
-    Verdict,
+    /// The message is out. In LMTP the verdicts on recipients before that one are in.
+    Verdict(usize),
     /// An empty message is out that nobody is to get.
     LoneDot,
     /// All is decided.
     Finished,
-    /// And told.
+    /// And told, but the session may go on.
+    Kept,
+    /// The application is asked for another message.
+    Idle,
+    /// All is told.
     Told,
 }
 
-/// MAIL is command 0, RCPT are commands 1 to n, DATA is command n + 1: so many of them were sent, so many were answered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sending {
-    sent: usize,
-    answered: usize,
-}
-
 impl Delivery {
-    /// Says what can be said without hearing more.
-    pub(super) fn say(&mut self, now: Duration, out: &mut BytesMut) {
+    /// Says what can be said without hearing more. `Some` where the driver must act.
+    pub(super) fn say(&mut self, now: Duration, out: &mut BytesMut) -> Option<DeliveryEvent> {
         match self.phase {
             Phase::Present => {
                 let verb = match self.config.protocol {
@@ -55,16 +55,24 @@ impl Delivery {
                 };
                 self.present(verb, now, out);
             }
-            Phase::Sending(sending) => self.send_envelope(sending, now, out),
+            Phase::Envelope => return self.send_envelope(now, out),
+            Phase::Kept if self.session.is_free() => {
+                self.phase = Phase::Idle;
+                return Some(DeliveryEvent::Idle);
+            }
+            Phase::Kept => self.phase = Phase::Told,
             Phase::Greeting
             | Phase::Hello(_)
             | Phase::StartTls
+            | Phase::Login(_)
             | Phase::Body
-            | Phase::Verdict
+            | Phase::Verdict(_)
             | Phase::LoneDot
             | Phase::Finished
+            | Phase::Idle
             | Phase::Told => {}
         }
+        None
     }
 
     /// Takes what the server said. `Some` where the driver must act.
@@ -79,40 +87,61 @@ impl Delivery {
             Phase::Greeting if reply.class() == Class::Success => self.phase = Phase::Present,
             Phase::Greeting => self.give_up(Trouble::Greeting, reply),
             Phase::Hello(verb) => self.presented(verb, reply, now, out),
-            Phase::StartTls => self.tls_reply(reply),
-            Phase::Sending(sending) => return self.envelope_reply(sending, reply, now, out),
-            Phase::Verdict => self.verdict(reply),
-            Phase::LoneDot if !self.session.owes_reply() => self.phase = Phase::Finished,
-            Phase::LoneDot | Phase::Present | Phase::Body | Phase::Finished | Phase::Told => {}
+            Phase::StartTls => self.tls_reply(reply, now, out),
+            Phase::Login(_) => return self.login_reply(reply, now, out),
+            Phase::Envelope => return self.envelope_reply(reply, now, out),
+            Phase::Verdict(from) => self.verdict(from, reply),
+            Phase::LoneDot if !self.session.owes_reply() => self.end_transaction(),
+            Phase::LoneDot
+            | Phase::Present
+            | Phase::Body
+            | Phase::Finished
+            | Phase::Kept
+            | Phase::Idle
+            | Phase::Told => {}
         }
         None
     }
 
-    /// Says goodbye, if the server still listens, and tells what was decided.
+    /// Tells what was decided, and says goodbye where the session does not go on and the server still listens.
     pub(super) fn conclude(&mut self, now: Duration, out: &mut BytesMut) -> DeliveryEvent {
+        let extensions = self.session.capabilities().extensions;
+        let report = Report { outcomes: self.fates.take(), trouble: self.trouble, extensions };
+        let is_good = match self.trouble {
+            None | Some(Trouble::Lacking | Trouble::Limits) => self.session.is_free() && !self.mails_are_spent(),
+            Some(
+                Trouble::Greeting | Trouble::Hello | Trouble::Tls | Trouble::Login | Trouble::Stale | Trouble::Lost(_),
+            ) => false,
+        };
+        match self.policy.reuse {
+            Reuse::Ask if is_good => self.phase = Phase::Kept,
+            Reuse::Ask | Reuse::No => self.quit(now, out),
+        }
+        DeliveryEvent::Done(Box::new(report))
+    }
+
+    pub(super) fn quit(&mut self, now: Duration, out: &mut BytesMut) {
         // A session that is over needs no goodbye.
         let _ = self.session.send(&Command::Quit, now, out);
         self.phase = Phase::Told;
-        let outcomes = core::mem::take(&mut self.outcomes).into_iter().flatten().collect();
-        DeliveryEvent::Done(Box::new(Report { outcomes, trouble: self.trouble }))
     }
 
     /// Where the dialogue is, in the words of a report.
-    pub(super) const fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> Stage {
         match self.phase {
             Phase::Greeting => Stage::Greeting,
             Phase::Present | Phase::Hello(_) => Stage::Hello,
             Phase::StartTls => Stage::StartTls,
-            Phase::Sending(Sending { answered: 0, .. }) => Stage::Mail,
-            Phase::Sending(Sending { answered, .. }) if answered <= self.outcomes.len() => Stage::Rcpt,
-            Phase::Sending(_) | Phase::Body | Phase::LoneDot => Stage::Data,
-            Phase::Verdict | Phase::Finished | Phase::Told => Stage::Verdict,
+            Phase::Login(_) => Stage::Login,
+            Phase::Envelope => self.transaction.stage(),
+            Phase::Body | Phase::LoneDot => Stage::Data,
+            Phase::Verdict(_) | Phase::Finished | Phase::Kept | Phase::Idle | Phase::Told => Stage::Verdict,
         }
     }
 
     /// Gives all recipients that are still open the same outcome, the last there is.
     pub(super) fn finish(&mut self, outcome: &Outcome) {
-        self.decide(outcome);
+        self.fates.decide_rest(outcome);
         self.phase = Phase::Finished;
     }
 
@@ -123,8 +152,11 @@ impl Delivery {
             HelloVerb::Helo => Command::Helo(name),
             HelloVerb::Lhlo => Command::Lhlo(name),
         };
-        if self.session.send(&command, now, out).is_ok() {
-            self.phase = Phase::Hello(verb);
+        match self.session.send(&command, now, out) {
+            Ok(_) => self.phase = Phase::Hello(verb),
+            Err(SendError::NotOffered) => self.defer(Trouble::Hello, NO_NAME),
+            // We leave, and the session will say so.
+            Err(SendError::NotNow | SendError::Wait) => {}
         }
     }
 
@@ -136,143 +168,92 @@ impl Delivery {
         }
     }
 
-    /// Whether the message can do without extensions, and the policy without TLS: then HELO is as good as EHLO. Under TLS a
-    /// server that refuses EHLO is not one of old.
+    /// Whether the message can do without extensions, and the policy without TLS and a login: then HELO is as good as EHLO.
+    /// Under TLS a server that refuses EHLO is not one of old.
     fn is_plain(&self) -> bool {
-        let plain = !self.envelope.needs_utf8() && !self.envelope.needs_eight_bit();
-        plain && self.policy.tls != TlsPolicy::Required && !self.session.is_under_tls()
+        let asks_nothing = self.policy.login.is_none() && !self.needs_tls();
+        asks_nothing && self.envelope.is_plain() && !self.session.is_under_tls()
+    }
+
+    /// Whether the session may not go on in clear. A login never does, unless the policy says so.
+    fn needs_tls(&self) -> bool {
+        match self.policy.tls {
+            TlsPolicy::Never => false,
+            TlsPolicy::Opportunistic => self.policy.login.is_some(),
+            TlsPolicy::Required => true,
+        }
     }
 
     fn greeted(&mut self, now: Duration, out: &mut BytesMut) {
         match self.policy.tls {
-            _ if self.session.is_under_tls() => self.begin_envelope(),
+            _ if self.session.is_under_tls() => self.log_in(now, out),
             TlsPolicy::Opportunistic | TlsPolicy::Required if self.session.capabilities().start_tls => {
                 if self.session.send(&Command::StartTls, now, out).is_ok() {
                     self.phase = Phase::StartTls;
                 }
             }
-            TlsPolicy::Never | TlsPolicy::Opportunistic => self.begin_envelope(),
-            TlsPolicy::Required => {
-                self.trouble = Some(Trouble::Tls);
-                self.finish(&Outcome::Deferred(Said { by: SaidBy::Us, stage: Stage::StartTls, reply: NO_TLS }));
+            TlsPolicy::Opportunistic | TlsPolicy::Required if self.needs_tls() => {
+                self.phase = Phase::StartTls;
+                self.defer(Trouble::Tls, NO_TLS);
             }
+            TlsPolicy::Never | TlsPolicy::Opportunistic | TlsPolicy::Required => self.log_in(now, out),
         }
     }
 
-    fn tls_reply(&mut self, reply: Reply) {
-        match (reply.class(), self.policy.tls) {
+    fn tls_reply(&mut self, reply: Reply, now: Duration, out: &mut BytesMut) {
+        match reply.class() {
             // The session asks for the handshake.
-            (Class::Success, _) => {}
-            (_, TlsPolicy::Never | TlsPolicy::Opportunistic) => self.begin_envelope(),
+            Class::Success => {}
             // Even where it says 5yz: this message may well be taken under TLS, tomorrow or elsewhere.
-            (_, TlsPolicy::Required) => {
-                self.trouble = Some(Trouble::Tls);
-                let reply = self.kept(reply);
-                self.finish(&Outcome::Deferred(Said { by: SaidBy::Server, stage: Stage::StartTls, reply }));
+            _ if self.needs_tls() || self.envelope.mail.parameters.require_tls => {
+                self.defer_by_server(Trouble::Tls, reply);
             }
+            Class::Intermediate | Class::Transient | Class::Permanent => self.log_in(now, out),
         }
     }
 
-    /// Looks whether the server can take the message, before anything of it is told.
-    fn begin_envelope(&mut self) {
-        let offers = self.session.capabilities();
-        let too_big = match (offers.size, self.envelope.mail.parameters.size) {
-            (Some(SizeLimit::Octets(limit)), Some(size)) => size > limit,
-            (None | Some(SizeLimit::Unknown | SizeLimit::Octets(_)), _) => false,
-        };
-        let lacking = if self.envelope.needs_utf8() && !offers.extensions.smtp_utf8 {
-            NO_UTF8
-        } else if self.envelope.needs_eight_bit() && !offers.extensions.eight_bit_mime {
-            NO_EIGHT_BIT
-        } else if too_big {
-            TOO_BIG
-        } else {
-            self.phase = Phase::Sending(Sending::default());
-            return;
-        };
-        self.trouble = Some(Trouble::Lacking);
-        self.finish(&Outcome::Failed(Said { by: SaidBy::Us, stage: Stage::Mail, reply: lacking }));
-    }
-
-    /// Sends as much of the envelope as the server takes without replying. Once no recipient is left, nothing more is sent; DATA
-    /// may be out by then, in the same group (RFC 2920 §3.1).
-    fn send_envelope(&mut self, mut sending: Sending, now: Duration, out: &mut BytesMut) {
-        while self.open > 0 {
-            let command = match sending.sent.checked_sub(1) {
-                None => {
-                    let parameters = self.envelope.parameters(self.session.capabilities());
-                    Command::Mail { from: self.envelope.mail.from.borrowed(), parameters }
-                }
-                Some(index) => match self.envelope.recipients.get(index) {
-                    Some(rcpt) => Command::Rcpt { to: rcpt.to.borrowed(), parameters: rcpt.parameters.borrowed() },
-                    None if index == self.envelope.recipients.len() => Command::Data,
-                    None => break,
-                },
-            };
-            if self.session.send(&command, now, out).is_err() {
-                break;
-            }
-            sending.sent = sending.sent.saturating_add(1);
+    fn log_in(&mut self, now: Duration, out: &mut BytesMut) {
+        let Some(login) = &self.policy.login else { return self.begin_message() };
+        let opening = login.begin(self.session.capabilities());
+        let (command, answers) =
+            opening.map_or((None, Answers::Asked(None)), |Opening { command, answers }| (Some(command), answers));
+        self.phase = Phase::Login(answers);
+        match command.map(|command| self.session.send(&command, now, out)) {
+            None | Some(Err(SendError::NotOffered)) => self.defer(Trouble::Login, NO_LOGIN),
+            // Or we leave, and the session will say so.
+            Some(Ok(_) | Err(SendError::NotNow | SendError::Wait)) => {}
         }
-        let is_over = self.open == 0 && sending.answered == sending.sent;
-        self.phase = if is_over { Phase::Finished } else { Phase::Sending(sending) };
     }
 
-    fn envelope_reply(
-        &mut self,
-        mut sending: Sending,
-        reply: Reply,
-        now: Duration,
-        out: &mut BytesMut,
-    ) -> Option<DeliveryEvent> {
-        let answers = sending.answered.checked_sub(1);
-        sending.answered = sending.answered.saturating_add(1);
-        self.phase = Phase::Sending(sending);
-        let class = reply.class();
-        match answers {
-            None if class != Class::Success => self.decide(&self.refused(Stage::Mail, reply)),
-            None => {}
-            Some(index) if index < self.outcomes.len() && class == Class::Success => {}
-            Some(index) if index < self.outcomes.len() => {
-                let refused = self.refused(Stage::Rcpt, reply);
-                self.decide_one(index, refused);
-            }
-            Some(_) if class != Class::Intermediate => self.decide(&self.refused(Stage::Data, reply)),
-            // We leave, and the session has not begun what would have to be ended.
-            Some(_) if self.session.is_over() => {}
-            Some(_) if self.open > 0 => {
-                self.phase = Phase::Body;
-                return Some(DeliveryEvent::Body);
-            }
-            Some(_) => {
-                // RFC 2920 §3.1: it wants a message that nobody is to get. It gets an empty one, which ends at once.
-                let ended = self.session.end_body(now, out);
-                let awaited = ended.is_ok() && self.session.owes_reply();
-                self.phase = if awaited { Phase::LoneDot } else { Phase::Finished };
-            }
+    fn login_reply(&mut self, reply: Reply, now: Duration, out: &mut BytesMut) -> Option<DeliveryEvent> {
+        match reply.class() {
+            // RFC 4954 §4: EHLO is said again behind a security layer only, and here is none.
+            Class::Success => self.begin_message(),
+            Class::Intermediate => return self.challenged(&reply, now, out),
+            Class::Transient | Class::Permanent => self.defer_by_server(Trouble::Login, reply),
         }
         None
     }
 
-    /// RFC 2033 §4.2: a reply for each accepted recipient, in their order. In SMTP one for all.
-    fn verdict(&mut self, reply: Reply) {
-        let outcome = match reply.class() {
-            Class::Success => {
-                Outcome::Accepted(Said { by: SaidBy::Server, stage: Stage::Verdict, reply: self.kept(reply) })
-            }
-            Class::Intermediate | Class::Transient | Class::Permanent => self.refused(Stage::Verdict, reply),
+    fn challenged(&mut self, reply: &Reply, now: Duration, out: &mut BytesMut) -> Option<DeliveryEvent> {
+        let Phase::Login(answers) = &mut self.phase else { return None };
+        let unsaid = match answers {
+            Answers::Known(answers) => answers.pop_front(),
+            Answers::Asked(first) => match first.take() {
+                Some(first) => Some(first),
+                // RFC 4954 §4: the text is all of it, which a long one has been folded of.
+                None => match STANDARD.decode(reply.lines().collect::<String>()) {
+                    Ok(challenge) => return Some(DeliveryEvent::Challenge(Secret::new(challenge))),
+                    Err(_) => None,
+                },
+            },
         };
-        match self.config.protocol {
-            Protocol::Smtp => self.decide(&outcome),
-            Protocol::Lmtp => {
-                if let Some(next) = self.outcomes.iter().position(Option::is_none) {
-                    self.decide_one(next, outcome);
-                }
-            }
-        }
-        if self.open == 0 {
-            self.phase = Phase::Finished;
-        }
+        // The challenge is open, so that nothing stands against either.
+        let _ = match unsaid {
+            Some(answer) => self.session.respond(answer.expose(), now, out),
+            None => self.session.cancel(now, out),
+        };
+        None
     }
 
     /// The server wants nothing to do with us.
@@ -282,54 +263,24 @@ impl Delivery {
         self.finish(&outcome);
     }
 
-    fn refused(&self, stage: Stage, reply: Reply) -> Outcome {
+    /// We want nothing to do with the server, or not now.
+    fn defer(&mut self, trouble: Trouble, reply: Reply) {
+        self.trouble = Some(trouble);
+        self.finish(&Outcome::Deferred(Said { by: SaidBy::Us, stage: self.stage(), reply }));
+    }
+
+    /// The server's word says nothing against the message, however final it sounds.
+    fn defer_by_server(&mut self, trouble: Trouble, reply: Reply) {
+        self.trouble = Some(trouble);
+        let reply = self.kept(reply);
+        self.finish(&Outcome::Deferred(Said { by: SaidBy::Server, stage: self.stage(), reply }));
+    }
+
+    pub(super) fn refused(&self, stage: Stage, reply: Reply) -> Outcome {
         Outcome::refused(Said { by: SaidBy::Server, stage, reply: self.kept(reply) })
     }
 
-    fn kept(&self, reply: Reply) -> Reply {
+    pub(super) fn kept(&self, reply: Reply) -> Reply {
         reply.shortened(self.config.limits.kept_reply)
-    }
-
-    /// Decides over one recipient. Where that is done, as behind a refused MAIL, it is nothing new.
-    fn decide_one(&mut self, index: usize, outcome: Outcome) {
-        if let Some(open @ None) = self.outcomes.get_mut(index) {
-            *open = Some(outcome);
-            self.open = self.open.saturating_sub(1);
-        }
-    }
-
-    /// Decides over all recipients that are still open.
-    fn decide(&mut self, outcome: &Outcome) {
-        for open in self.outcomes.iter_mut().filter(|open| open.is_none()) {
-            *open = Some(outcome.clone());
-        }
-        self.open = 0;
-    }
-}
-
-impl Envelope {
-    /// RFC 6531 §3.1: some address, or the message, cannot be said in ASCII.
-    fn needs_utf8(&self) -> bool {
-        let ascii = self.mail.from.is_ascii() && self.recipients.iter().all(|rcpt| rcpt.to.is_ascii());
-        self.mail.parameters.smtp_utf8 || !ascii
-    }
-
-    fn needs_eight_bit(&self) -> bool {
-        match self.mail.parameters.body {
-            Some(BodyType::EightBitMime | BodyType::BinaryMime) => true,
-            Some(BodyType::SevenBit) | None => false,
-        }
-    }
-
-    /// What the server offers to hear of what there is to tell.
-    fn parameters<'a>(&'a self, offers: &Capabilities) -> MailParameters<&'a str> {
-        let parameters = self.mail.parameters.borrowed();
-        MailParameters {
-            size: parameters.size.filter(|_| offers.size.is_some()),
-            body: parameters.body.filter(|_| offers.extensions.eight_bit_mime),
-            smtp_utf8: self.needs_utf8(),
-            auth: parameters.auth.filter(|_| !offers.auth.is_empty()),
-            ..parameters
-        }
     }
 }

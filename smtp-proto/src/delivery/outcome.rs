@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::{Class, Close, Reply, ReplyCode};
+use crate::{Class, Close, Extensions, Reply, ReplyCode};
 
 /// What became of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub struct Report {
     /// What was wrong with the server or the way to it, if anything: then another server may do better, whatever the outcomes
     /// say. `None`: the outcomes are about this message and these recipients.
     pub trouble: Option<Trouble>,
+    /// What the server had offered last. Whoever relays must know what was left out: where a server without DSN has accepted a
+    /// message whose sender wants to be told of success, the sender is told that it was relayed (RFC 3461 §5.2.2); likewise
+    /// without DELIVERBY (RFC 2852 §4).
+    pub extensions: Extensions,
 }
 
 /// What became of a recipient.
@@ -54,11 +58,13 @@ pub enum Stage {
     Hello,
     /// STARTTLS.
     StartTls,
-    /// MAIL.
+    /// AUTH.
+    Login,
+    /// MAIL, or RSET before it.
     Mail,
     /// RCPT.
     Rcpt,
-    /// DATA.
+    /// DATA, or the octets behind it or behind BDAT.
     Data,
     /// Behind the message.
     Verdict,
@@ -73,8 +79,18 @@ pub enum Trouble {
     Hello,
     /// TLS is required, and could not be had; or its handshake failed.
     Tls,
+    /// The login was refused, or the server has no such way to log in. A wrong password is not the message's fault: all
+    /// recipients are deferred.
+    Login,
     /// It lacks an extension that the message needs.
     Lacking,
+    /// It has told how much one session may hold, or takes so few recipients at a time that
+    /// [`ClientLimits::transactions`](crate::ClientLimits::transactions) was reached. Who is deferred by [`SaidBy::Us`] may go
+    /// in a new connection at once.
+    Limits,
+    /// It had left, or refused to forget what was before, when another message or another transaction began. Nothing was said of the
+    /// recipients that are deferred for this: they may go in a new connection at once.
+    Stale,
     /// The session ended too early.
     Lost(Close),
 }
@@ -90,11 +106,9 @@ impl Outcome {
 
     /// What a negative reply means; a positive one that should have been negative is not believed.
     pub(super) fn refused(said: Said) -> Self {
-        match (said.stage, said.reply.class(), said.reply.code()) {
-            // RFC 5321 §4.5.3.1.10: an old way to say 452, that there are too many of them.
-            (Stage::Rcpt, _, ReplyCode::STORAGE_EXCEEDED) => Self::Deferred(said),
-            (_, Class::Permanent, _) => Self::Failed(said),
-            (_, Class::Success | Class::Intermediate | Class::Transient, _) => Self::Deferred(said),
+        match said.reply.class() {
+            Class::Permanent => Self::Failed(said),
+            Class::Success | Class::Intermediate | Class::Transient => Self::Deferred(said),
         }
     }
 }
@@ -107,6 +121,7 @@ impl Stage {
             Self::Greeting => "greeting",
             Self::Hello => "hello",
             Self::StartTls => "starttls",
+            Self::Login => "login",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -126,11 +141,19 @@ pub(super) const fn lost(why: Close) -> Reply {
     }
 }
 
-pub(super) const NO_TLS: Reply = Reply::fixed(ReplyCode::LOCAL_ERROR, 7, 4, "TLS is required, and cannot be had");
+pub(super) const NO_TLS: Reply = refusal(ReplyCode::LOCAL_ERROR, 7, 4, "TLS is required, and cannot be had");
 
-pub(super) const NO_UTF8: Reply = Reply::fixed(ReplyCode::NAME_NOT_ALLOWED, 6, 7, "the server does not take SMTPUTF8");
+pub(super) const NO_LOGIN: Reply = refusal(ReplyCode::LOCAL_ERROR, 7, 4, "the server has no such way to log in");
 
-pub(super) const NO_EIGHT_BIT: Reply = Reply::fixed(ReplyCode::FAILED, 6, 3, "the server does not take 8BITMIME");
+pub(super) const NO_NAME: Reply = refusal(ReplyCode::LOCAL_ERROR, 3, 5, "our own name cannot be said");
 
-pub(super) const TOO_BIG: Reply =
-    Reply::fixed(ReplyCode::STORAGE_EXCEEDED, 3, 4, "the message is too big for the server");
+pub(super) const NO_MORE_TRANSACTIONS: Reply =
+    refusal(ReplyCode::INSUFFICIENT_STORAGE, 5, 3, "the session has no room for more transactions");
+
+pub(super) const NO_MORE_DOMAINS: Reply =
+    refusal(ReplyCode::INSUFFICIENT_STORAGE, 5, 3, "the session has no room for more domains");
+
+/// What a server would have said.
+pub(super) const fn refusal(code: ReplyCode, subject: u16, detail: u16, text: &'static str) -> Reply {
+    Reply::fixed(code, subject, detail, text)
+}
