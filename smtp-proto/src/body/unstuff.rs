@@ -124,16 +124,16 @@ impl Unstuff {
         let mut spent = 0_usize;
         loop {
             let rest = octets.get(spent..).unwrap_or_default();
-            let taken = match (self.at, rest) {
-                (_, []) => return (spent, Stop::More),
+            let taken = match (self.at, rest, rest.get(..self.run(rest, rules))) {
+                (_, [], _) => return (spent, Stop::More),
                 // First what came before, so that there is one thing to tell.
-                (At::DotCr, [b'\n', ..]) if !content.is_empty() => return (spent, Stop::More),
-                (At::DotCr, [b'\n', ..]) => return (spent.saturating_add(1), Stop::End),
-                (At::LineStart, _) if spent > 0 && self.plain(lane(rest), rules).len > 0 => return (spent, Stop::More),
-                (At::Inside, _) => self.run(rest, rules, content),
-                (At::LineStart | At::Dot | At::DotCr | At::Cr, [octet, ..]) => {
-                    self.octet(*octet, rules, content).map(|()| 1)
+                (At::DotCr, [b'\n', ..], _) if !content.is_empty() => return (spent, Stop::More),
+                (At::DotCr, [b'\n', ..], _) => return (spent.saturating_add(1), Stop::End),
+                (At::LineStart, ..) if spent > 0 && self.plain(lane(rest), rules).len > 0 => {
+                    return (spent, Stop::More);
                 }
+                (_, _, Some(run @ [_, ..])) => self.put(run, rules, content).map(|()| run.len()),
+                (_, [octet, ..], _) => self.octet(*octet, rules, content).map(|()| 1),
             };
             match taken {
                 Ok(taken) => spent = spent.saturating_add(taken),
@@ -142,14 +142,14 @@ impl Unstuff {
         }
     }
 
-    /// Takes what a line may hold anywhere; or, if there is none of that, one octet. Returns how many.
-    fn run(&mut self, octets: &[u8], rules: Rules, content: &mut Vec<u8>) -> Result<usize, Violation> {
-        let room = usize::try_from(rules.longest_line.saturating_sub(self.line)).unwrap_or(usize::MAX);
-        let run = memchr3(b'\r', b'\n', 0, octets).unwrap_or(octets.len()).min(room);
-        match (octets.get(..run), octets) {
-            (Some(run @ [_, ..]), _) => self.put(run, rules, content).map(|()| run.len()),
-            (_, [octet, ..]) => self.octet(*octet, rules, content).map(|()| 1),
-            (_, []) => Ok(0),
+    /// How many octets follow that a line may hold anywhere, and has room for.
+    fn run(&self, octets: &[u8], rules: Rules) -> usize {
+        match self.at {
+            At::Inside => {
+                let room = usize::try_from(rules.longest_line.saturating_sub(self.line)).unwrap_or(usize::MAX);
+                memchr3(b'\r', b'\n', 0, octets).unwrap_or(octets.len()).min(room)
+            }
+            At::LineStart | At::Dot | At::DotCr | At::Cr => 0,
         }
     }
 
