@@ -11,6 +11,7 @@ mod event;
 mod frame;
 mod grammar;
 mod limits;
+pub mod manual;
 mod secret;
 mod server;
 mod step;
