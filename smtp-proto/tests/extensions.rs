@@ -227,6 +227,18 @@ fn the_application_refuses_a_message_by_bdat_before_or_behind_it() {
 }
 
 #[test]
+fn chunks_that_are_not_offered_are_skipped() {
+    let mut server = in_transaction(offering(Extensions { chunking: false, ..all() }));
+    assert_eq!(
+        server.say("BDAT 6 LAST\r\nQUIT\r\nDATA\r\n"),
+        "502 5.5.1 command not implemented\r\n354 end with <CRLF>.<CRLF>\r\n"
+    );
+    // And there is no way to send what needs them.
+    let mut server = Server::greeted(offering(Extensions { chunking: false, ..all() }));
+    assert_eq!(server.say("MAIL FROM:<> BODY=BINARYMIME\r\n"), "504 5.5.4 parameter not implemented\r\n");
+}
+
+#[test]
 fn too_much_of_a_refused_message_ends_the_session() {
     let mut limited = config();
     limited.limits.refused_chunks = 10;

@@ -10,12 +10,13 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Server, config, submission};
 use smtp_proto::{
-    Close, EarlyTalk, Enhanced, Event, Layer, Misuse, PlaintextLogin, Protocol, Reply, ReplyCode, ServerConfig,
-    ServerSession, ShutDown, Step, Violation, Vrfy, Waiting,
+    Close, EarlyTalk, Enhanced, Event, Layer, Link, Misuse, PlaintextLogin, Protocol, Reply, ReplyCode, ServerConfig,
+    ServerSession, ShutDown, Step, TlsInfo, Violation, Vrfy, Waiting,
 };
 
 fn refusal() -> Reply {
@@ -359,4 +360,54 @@ fn secrets_are_in_no_debug_output() {
     assert!(matches!(&question, Event::Auth { initial: Some(secret), .. } if secret.expose() == b"hunter2"));
     let text = format!("{question:?} {:?}", server.session);
     assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
+}
+
+#[test]
+fn a_session_that_is_over_stays_over() {
+    let mut server = Server::greeted(submission());
+    server.session.abort();
+    server.session.abort();
+    server.input.extend_from_slice(b"NOOP\r\n");
+    server.session.handle_eof();
+    server.session.shut_down(ShutDown::Fault, server.now, &mut server.out);
+    server.session.handle_timeout(Duration::MAX, &mut server.out);
+    server.shake_hands();
+    server.session.decline(server.now, &mut server.out);
+    assert_eq!((server.closed(), server.heard(), server.session.poll_timeout()), (Close::Aborted, String::new(), None));
+}
+
+#[test]
+fn a_connection_born_under_tls_needs_no_other() {
+    let link = Link { tls: Some(TlsInfo::default()), ..Link::default() };
+    let mut server = Server::new(submission());
+    server.session = ServerSession::new(Arc::new(submission()), link, Duration::ZERO);
+    let _ = server.run();
+    let offered = server.say("EHLO a.example\r\n");
+    assert!(offered.contains("250-AUTH PLAIN LOGIN\r\n") && !offered.contains("STARTTLS"), "{offered}");
+    assert_eq!(server.say("STARTTLS\r\n"), "503 5.5.1 bad sequence of commands\r\n");
+}
+
+#[test]
+fn mechanisms_that_hide_the_password_need_no_tls() {
+    let before = ServerConfig { mechanisms_before_tls: vec!["SCRAM-SHA-256".into()], ..config() };
+    let mut server = Server::new(before);
+    let _ = server.run();
+    assert!(server.say("EHLO a.example\r\n").contains("250-AUTH SCRAM-SHA-256\r\n"));
+    assert_eq!(server.say("AUTH PLAIN\r\n"), "504 5.5.4 mechanism not offered\r\n");
+    assert_eq!(server.say("auth scram-sha-256\r\n"), "334 \r\n");
+}
+
+#[test]
+fn a_response_without_an_end_is_swallowed_and_ends_the_exchange() {
+    let mut open = ServerConfig { plaintext_login: PlaintextLogin::Always, ..submission() };
+    (open.limits.sasl_line, open.limits.command_line) = (30, 30);
+    let mut server = Server::greeted(open);
+    assert_eq!(server.say("AUTH PLAIN\r\n"), "334 \r\n");
+    for _ in 0..100 {
+        assert_eq!(server.say("A".repeat(16)), "");
+        assert!(server.input.len() <= 30);
+    }
+    assert_eq!(server.say("\r\nNOOP\r\n"), "500 5.5.6 authentication line too long\r\n250 2.0.0 ok\r\n");
+    assert!(server.was_told(&Event::SaslCancelled));
+    assert!(server.was_told(&Event::Violation(Violation::SaslLineTooLong)));
 }
