@@ -14,6 +14,8 @@ mod program;
 mod tap;
 
 mod foreign;
+mod full;
+mod hostile;
 mod idle;
 mod kill;
 mod lock;

@@ -89,17 +89,31 @@ fn pump(
     Ok(taken)
 }
 
-/// The messages in what an SMTP client said, as they stood between DATA and the dot, unstuffed.
+/// The messages in what an SMTP client said: as they stood between DATA and the dot, unstuffed, or in the chunks of BDAT.
 pub(crate) fn messages(said: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     let mut body: Option<Vec<u8>> = None;
-    for line in said.split_inclusive(|byte| *byte == b'\n') {
+    let mut chunks = Vec::new();
+    let mut rest = said;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let (line, behind) = rest.split_at(end + 1);
+        rest = behind;
         match (&mut body, line) {
             (Some(_), b".\r\n") => messages.extend(body.take()),
             (Some(message), [b'.', rest @ ..]) => message.extend_from_slice(rest),
             (Some(message), line) => message.extend_from_slice(line),
             (None, line) if line.eq_ignore_ascii_case(b"DATA\r\n") => body = Some(Vec::new()),
-            (None, _) => {}
+            (None, line) => {
+                let Some(argument) = line.strip_prefix(b"BDAT ") else { continue };
+                let argument = std::str::from_utf8(argument).unwrap().trim_end();
+                let (octets, last) = argument.split_once(' ').unwrap_or((argument, ""));
+                let (chunk, behind) = rest.split_at(octets.parse().unwrap());
+                rest = behind;
+                chunks.extend_from_slice(chunk);
+                if last == "LAST" {
+                    messages.push(std::mem::take(&mut chunks));
+                }
+            }
         }
     }
     messages
@@ -109,4 +123,6 @@ pub(crate) fn messages(said: &[u8]) -> Vec<Vec<u8>> {
 fn a_tap_takes_down_messages_unstuffed() {
     let said = b"HELO a\r\nDATA\r\nA: b\r\n\r\n..\r\n..c\r\nd\r\n.\r\ndata\r\n\r\n.\r\nQUIT\r\n";
     assert_eq!(messages(said), [b"A: b\r\n\r\n.\r\n.c\r\nd\r\n".to_vec(), b"\r\n".to_vec()]);
+    let said = b"EHLO a\r\nBDAT 7\r\nDATA\r\n.BDAT 0\r\nBDAT 3 LAST\r\n\r\n.RSET\r\nBDAT 1 LAST\r\nxQUIT\r\n";
+    assert_eq!(messages(said), [b"DATA\r\n.\r\n.".to_vec(), b"x".to_vec()]);
 }

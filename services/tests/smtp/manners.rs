@@ -34,9 +34,9 @@ async fn who_speaks_before_the_greeting_is_turned_away_where_it_is_wished() {
 fn smuggling() -> [String; 2] {
     let hidden = "MAIL FROM:<x@b.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nS: hidden\r\n\r\n.\r\n";
     let text = format!("S: outer\r\n\r\nx\n.\n{hidden}");
-    let (begin, dot) =
-        ("EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<alice@example.org>\r\n", text.find("\r\n.\r\n").unwrap());
-    let data = format!("{begin}DATA\r\n{}QUIT\r\n", &text[..dot + 5]);
+    let begin = "EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<alice@example.org>\r\n";
+    let (before_dot, _) = text.split_once("\r\n.\r\n").unwrap();
+    let data = format!("{begin}DATA\r\n{before_dot}\r\n.\r\nQUIT\r\n");
     [data, format!("{begin}BDAT {} LAST\r\n{text}QUIT\r\n", text.len())]
 }
 

@@ -2,7 +2,9 @@
 
 mod commands;
 mod mailboxes;
+mod mta;
 mod pop3;
+mod proxies;
 mod readers;
 mod refusals;
 mod senders;
@@ -66,7 +68,11 @@ impl Letter {
 
 /// A file in the test's folder.
 fn file(node: &Node, name: &str, content: &[u8]) -> PathBuf {
-    let path = node.folder().join(name);
+    file_in(node.folder(), name, content)
+}
+
+fn file_in(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.join(name);
     std::fs::write(&path, content).unwrap();
     path
 }
@@ -89,10 +95,15 @@ fn curl(node: &Node, tls: Tls, login: Option<(&str, &str)>) -> Command {
     curl
 }
 
-/// Everything in bob's INBOX, as POP3 gives it without TLS.
+/// Everything in bob's INBOX.
 fn maildrop(node: &Node) -> Vec<Vec<u8>> {
+    maildrop_of(node, BOB)
+}
+
+/// Everything in a user's INBOX, as POP3 gives it without TLS.
+fn maildrop_of(node: &Node, user: (&str, &str)) -> Vec<Vec<u8>> {
     let mut pop3 = Dialogue::tcp(node.address("pop3")).unwrap();
-    pop3.pop3_login(BOB).unwrap();
+    pop3.pop3_login(user).unwrap();
     let stat = pop3.pop3("STAT").unwrap();
     let count: usize = stat.split(' ').nth(1).unwrap().parse().unwrap();
     let copies = (1..=count)
@@ -107,11 +118,17 @@ fn maildrop(node: &Node) -> Vec<Vec<u8>> {
 
 /// Waits until this many messages are in bob's INBOX.
 fn wait_for_mail(node: &Node, count: usize) {
+    wait_for_mail_of(node, BOB, count);
+}
+
+/// Waits until this many messages are in a user's INBOX, and gives them.
+fn wait_for_mail_of(node: &Node, user: (&str, &str), count: usize) -> Vec<Vec<u8>> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let here = maildrop(node).len();
+        let copies = maildrop_of(node, user);
+        let here = copies.len();
         if here >= count {
-            return;
+            return copies;
         }
         assert!(Instant::now() < end, "{here} messages arrived, of {count}");
         thread::sleep(Duration::from_millis(50));

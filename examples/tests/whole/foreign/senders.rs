@@ -155,7 +155,7 @@ fn smtplib_lmtp(node: &Node, letter: &Letter) -> Command {
     smtplib(letter, &node.lmtp().display().to_string())
 }
 
-fn smtplib(letter: &Letter, server: &str) -> Command {
+pub(super) fn smtplib(letter: &Letter, server: &str) -> Command {
     let mut python = python("send.py");
     python.args(["--server", server, "--sender", letter.from, "--recipient", letter.to]).arg(&letter.path);
     python
