@@ -3,6 +3,7 @@
 mod maildrop;
 mod pop3;
 mod processes;
+mod rows;
 mod servers;
 
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 pub use maildrop::{Maildrop, Prng};
 pub use pop3::{Pop3Client, Stat};
 pub use processes::Processes;
+pub use rows::{Row, Way, often, table};
 pub use servers::{Dovecot, PASSWORD, Place, Pop3Server, Setup, dovecot_missing, single_node};
 
 /// One thing to measure. `run` does some work and says how many operations that was.
@@ -69,15 +71,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// User and system time of this process, all threads, from the kernel's ticks of 10 ms.
+/// User and system time of this process, all threads.
 fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let ticks: u64 = stat
-        .rsplit(')')
-        .next()
-        .into_iter()
-        .flat_map(|rest| rest.split_whitespace().skip(11).take(2))
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
