@@ -94,10 +94,7 @@ impl Reply {
             reply = Some(Self::with_line(reply, &line));
             at = text.len().saturating_sub(rest.len());
             match (line.position, reply) {
-                (Position::Last, Some(reply)) if rest.is_empty() => {
-                    let text = wire_safe(reply.text);
-                    return Ok(Self { text, ..reply });
-                }
+                (Position::Last, Some(reply)) if rest.is_empty() => return Ok(reply),
                 (Position::Last, _) => return Err(ParseError { at, expected: Expected::End }),
                 (Position::Inner, so_far) => reply = so_far,
             }
@@ -107,7 +104,7 @@ impl Reply {
     fn with_line(so_far: Option<Self>, line: &Line<'_>) -> Self {
         let Some(mut reply) = so_far else {
             let (enhanced, text) = Enhanced::strip(line.code, line.text);
-            return Self { code: line.code, enhanced, text: Cow::Owned(String::from_utf8_lossy(text).into_owned()) };
+            return Self { code: line.code, enhanced, text: Cow::Owned(printable(text)) };
         };
         let text = match Enhanced::strip(line.code, line.text) {
             (enhanced @ Some(_), text) if enhanced == reply.enhanced => text,
@@ -115,7 +112,7 @@ impl Reply {
         };
         let whole = reply.text.to_mut();
         whole.push('\n');
-        whole.push_str(&String::from_utf8_lossy(text));
+        whole.push_str(&printable(text));
         reply
     }
 
@@ -149,9 +146,9 @@ impl Reply {
         self
     }
 
-    /// Appends the reply's lines, CRLF included.
+    /// Appends the reply's lines, CRLF included. A line that is too long goes out as several.
     pub fn write(&self, out: &mut BytesMut) {
-        let mut lines = self.lines().peekable();
+        let mut lines = self.lines().flat_map(folded).peekable();
         while let Some(line) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
             // Writing to memory does not fail.
@@ -159,7 +156,8 @@ impl Reply {
             if let Some(enhanced) = self.enhanced {
                 let _ = write!(out, "{}.{}.{} ", self.code.first_digit(), enhanced.subject, enhanced.detail);
             }
-            let _ = write!(out, "{line}\r\n");
+            out.extend_from_slice(line);
+            out.extend_from_slice(b"\r\n");
         }
     }
 
@@ -330,9 +328,9 @@ const fn cut(number: u16) -> u16 {
     if number > 999 { 999 } else { number }
 }
 
-/// One to three digits.
+/// One to three digits, the first of which is no needless zero (RFC 3463 §2).
 fn number(digits: &[u8]) -> Option<u16> {
-    let good = (1..=3).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    let good = matches!(digits, [_] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]) && digits.iter().all(u8::is_ascii_digit);
     good.then(|| digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0')))
 }
 
@@ -363,25 +361,23 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Replaces what has no place in a reply, and folds what is too long for a line.
+/// Replaces what has no place in a reply. Each `\n` ends a line.
 fn wire_safe(text: Cow<'static, str>) -> Cow<'static, str> {
-    let safe = |octet: u8| matches!(octet, b' '..=b'~' | b'\n');
-    if text.bytes().all(safe) && text.split('\n').all(|line| line.len() <= TEXT_LINE_MAX) {
+    if text.bytes().all(|octet| matches!(octet, b' '..=b'~' | b'\n')) {
         return text;
     }
-    let mut safe_text = String::with_capacity(text.len());
-    for (index, line) in text.split('\n').enumerate() {
-        if index > 0 {
-            safe_text.push('\n');
-        }
-        for (column, c) in line.chars().enumerate() {
-            if column > 0 && column % TEXT_LINE_MAX == 0 {
-                safe_text.push('\n');
-            }
-            safe_text.push(if matches!(c, ' '..='~') { c } else { '?' });
-        }
-    }
-    Cow::Owned(safe_text)
+    Cow::Owned(text.chars().map(|c| if matches!(c, ' '..='~' | '\n') { c } else { '?' }).collect())
+}
+
+/// The text of one line of a server's: what has no place in it, an LF too, is replaced.
+fn printable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
+/// A line in pieces that are short enough, of which there is at least one.
+fn folded(line: &str) -> impl Iterator<Item = &[u8]> {
+    let rest = line.as_bytes().chunks(TEXT_LINE_MAX);
+    line.is_empty().then_some(&[][..]).into_iter().chain(rest)
 }
 
 #[cfg(test)]
@@ -409,7 +405,8 @@ mod tests {
         assert_eq!(written(&reply), "250-a?\r\n250 250 b?[0m ?\r\n");
         let long = Reply::plain(ReplyCode::OK, "x".repeat(1000));
         assert!(written(&long)[..].split(|octet| *octet == b'\n').all(|line| line.len() <= 511));
-        assert_eq!(long.lines().map(str::len).collect::<alloc::vec::Vec<_>>(), [490, 490, 20]);
+        let folded = Reply::parse(&written(&long)).unwrap();
+        assert_eq!(folded.lines().map(str::len).collect::<alloc::vec::Vec<_>>(), [490, 490, 20]);
     }
 
     #[test]
@@ -419,8 +416,21 @@ mod tests {
         let reply = Reply::parse(b"550-5.1.1 a\r\n550-5.1.2 b\r\n550 c\xff\r\n").unwrap();
         assert_eq!(reply.enhanced(), Some(Enhanced::new(1, 1)));
         assert_eq!(reply.lines().collect::<alloc::vec::Vec<_>>(), ["a", "5.1.2 b", "c?"]);
-        // RFC 2034 §4: the class must agree; where it does not, it is text.
-        assert_eq!(Reply::parse(b"450 5.1.1 a\r\n").map(|reply| reply.enhanced()), Ok(None));
+        // RFC 2034 §4: the class must agree; where it does not, it is text. So is what RFC 3463 §2 would not write so.
+        for text in
+            [&b"450 5.1.1 a\r\n"[..], b"550 05.1.1 a\r\n", b"550 5.01.1 a\r\n", b"550 5.1.1000 a\r\n", b"550 5.1 a\r\n"]
+        {
+            assert_eq!(Reply::parse(text).map(|reply| reply.enhanced()), Ok(None), "{text:?}");
+        }
+        assert_eq!(Reply::parse(b"550 5.0.10 a\r\n").map(|reply| reply.enhanced()), Ok(Some(Enhanced::new(0, 10))));
+    }
+
+    #[test]
+    fn nothing_but_crlf_ends_a_line_of_others() {
+        let reply = Reply::parse(b"250-server\nSTARTTLS\r\n250 \rAUTH\r\n").unwrap();
+        assert_eq!(reply.lines().collect::<alloc::vec::Vec<_>>(), ["server?STARTTLS", "?AUTH"]);
+        let long = [b"250-x\r\n250 X".as_slice(), &[b'a'; 489], b"STARTTLS\r\n"].concat();
+        assert_eq!(Reply::parse(&long).unwrap().lines().count(), 2, "a long line is one line");
     }
 
     #[test]
