@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::{Buf, BytesMut};
 
-use super::intake::{self, Intake, Piece};
+use super::intake::{Intake, Piece};
 use super::{Asked, Content, Phase, ServerSession, Skip, Transaction, Turned, told, write_reply};
 use crate::{Chunk, Event, Protocol, Reply, ReplyCode, ServerConfig, Step, Strays, Violation};
 
@@ -96,7 +96,7 @@ impl ServerSession {
     }
 
     fn begin_chunk(&mut self, mut intake: Intake, chunk: Chunk, now: Duration) {
-        intake.expect(chunk.octets, if chunk.last { intake::Chunk::Last } else { intake::Chunk::More });
+        intake.expect(chunk);
         self.begin(intake, self.chunk_replies(chunk), now);
     }
 

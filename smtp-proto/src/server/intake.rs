@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::body::{Rules, Stop, Taken, Unstuff};
-use crate::{End, Octets, ServerConfig, Strays, Violation};
+use crate::{Chunk, End, Octets, ServerConfig, Strays, Violation};
 
 /// A message under way.
 #[derive(Debug)]
@@ -20,17 +20,8 @@ pub(super) struct Intake {
 enum Wire {
     /// By DATA, up to the lone dot.
     Data,
-    /// By BDAT: so many octets of the chunk are still to come.
-    Chunk { left: u64, chunk: Chunk, rules: Strays },
-}
-
-/// What follows a chunk of BDAT (RFC 3030 §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
-    /// More of them.
-    More,
-    /// Nothing: it is marked LAST.
-    Last,
+    /// By BDAT: what of the chunk is still to come.
+    Chunks { left: Chunk, rules: Strays },
 }
 
 /// What becomes of the message's octets.
@@ -68,7 +59,7 @@ impl Intake {
 
     /// A message by BDAT. Each chunk is announced by [`expect`](Self::expect).
     pub(super) const fn chunks(rules: Strays) -> Self {
-        Self::new(Wire::Chunk { left: 0, chunk: Chunk::More, rules }, Unstuff::chunks())
+        Self::new(Wire::Chunks { left: Chunk { octets: 0, last: false }, rules }, Unstuff::chunks())
     }
 
     const fn new(wire: Wire, unstuff: Unstuff) -> Self {
@@ -81,9 +72,9 @@ impl Intake {
     }
 
     /// The next chunk of BDAT begins.
-    pub(super) const fn expect(&mut self, octets: u64, next: Chunk) {
-        if let Wire::Chunk { left, chunk, .. } = &mut self.wire {
-            (*left, *chunk) = (octets, next);
+    pub(super) const fn expect(&mut self, chunk: Chunk) {
+        if let Wire::Chunks { left, .. } = &mut self.wire {
+            *left = chunk;
         }
     }
 
@@ -100,16 +91,16 @@ impl Intake {
             let here = match self.wire {
                 Wire::Data if self.size > flood(config) => return Piece::Flood,
                 Wire::Data => input.len(),
-                Wire::Chunk { left: 0, chunk, .. } => return self.end_chunk(chunk, config),
-                Wire::Chunk { left, .. } => usize::try_from(left).unwrap_or(usize::MAX).min(input.len()),
+                Wire::Chunks { left: chunk @ Chunk { octets: 0, .. }, .. } => return self.end_chunk(chunk, config),
+                Wire::Chunks { left, .. } => usize::try_from(left.octets).unwrap_or(usize::MAX).min(input.len()),
             };
             if here == 0 {
                 return Piece::NeedInput;
             }
             let before = input.len();
             let Taken { content, octets, stop } = self.unstuff.take(input, here, self.rules(config));
-            if let Wire::Chunk { left, .. } = &mut self.wire {
-                *left = left.saturating_sub(before.saturating_sub(input.len()) as u64);
+            if let Wire::Chunks { left, .. } = &mut self.wire {
+                left.octets = left.octets.saturating_sub(before.saturating_sub(input.len()) as u64);
             }
             let content = self.count(content, octets, config);
             match stop {
@@ -124,10 +115,10 @@ impl Intake {
     }
 
     fn end_chunk(&mut self, chunk: Chunk, config: &ServerConfig) -> Piece {
-        match (chunk, self.fate) {
-            (_, Fate::Refused(violation)) => return Piece::Refused(violation),
-            (Chunk::More, Fate::Wanted | Fate::Unwanted) => return Piece::ChunkEnd,
-            (Chunk::Last, Fate::Wanted | Fate::Unwanted) => {}
+        match self.fate {
+            Fate::Refused(violation) => return Piece::Refused(violation),
+            Fate::Wanted | Fate::Unwanted if !chunk.last => return Piece::ChunkEnd,
+            Fate::Wanted | Fate::Unwanted => {}
         }
         match self.unstuff.finish(self.rules(config)) {
             Err(violation) => self.refuse(violation),
@@ -152,7 +143,7 @@ impl Intake {
         match (self.fate, self.wire) {
             (Fate::Refused(_), _) => Rules::NONE,
             (Fate::Wanted | Fate::Unwanted, Wire::Data) => Rules { strays: config.data, longest_line },
-            (Fate::Wanted | Fate::Unwanted, Wire::Chunk { rules, .. }) => Rules { strays: rules, longest_line },
+            (Fate::Wanted | Fate::Unwanted, Wire::Chunks { rules, .. }) => Rules { strays: rules, longest_line },
         }
     }
 
