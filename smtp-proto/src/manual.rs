@@ -180,3 +180,63 @@
 //! [`shut_down`](crate::ServerSession::shut_down) says 421 at once, or behind the answer to the open question; with a message under way it
 //! closes without a word, and with a verdict open it waits for that. [`abort`](crate::ServerSession::abort) closes at once; on the client's
 //! side it is for a message whose rest cannot be read. A message that is not ended is no message (RFC 5321 §4.1.1.4). Never pad one.
+//!
+//! # 12. The client's side
+//!
+//! A [`ClientSession`](crate::ClientSession) turns the tables: the application says commands by
+//! [`send`](crate::ClientSession::send), and the server's replies are events, each with the [`Ticket`](crate::Ticket) of the command that it
+//! answers. What the server did not offer cannot be sent, nor what must wait for an earlier reply; what it offered before TLS or XCLIENT is
+//! forgotten. The run loop, time and stopping are as above. Reader and writer go on together, with no more than
+//! [`ClientLimits::window`](crate::ClientLimits::window) commands under way, so that two sides that both wait for the other to read
+//! cannot come about.
+//!
+//! [`Delivery`](crate::Delivery) does a whole delivery with it, and is what most programs want: TLS as the policy says, a login, the envelope
+//! in as few exchanges as the server allows, the message by DATA or BDAT, an [`Outcome`](crate::Outcome) for each recipient, and, if you
+//! like, the next message in the same session. It promises:
+//!
+//! - Each recipient has one outcome. `Accepted` is said only on a positive verdict for the transaction that had the recipient in it.
+//! - A server that lacks what the message needs is told nothing of it. What may be left out for want of an extension, and what may not,
+//!   stands at [`Envelope`](crate::Envelope). Nothing is downgraded in silence: [`Report::extensions`](crate::Report::extensions) shows what a relay
+//!   has to tell the sender.
+//! - A password is not said without TLS, unless the policy is [`TlsPolicy::Never`](crate::TlsPolicy::Never).
+//! - HELO is tried only where nothing depends on EHLO.
+//! - A connection that is lost behind the message and before the verdict defers its recipients: they may get the message twice, and not never.
+//!
+//! Whether the connection leads to the right host, and whether its certificate says so, is the driver's affair.
+//!
+//! # 13. Details for protocol nerds
+//!
+//! - DATA or BDAT without an accepted recipient is 554 in SMTP, as pipelining clients expect, and 503 in LMTP. Neither it nor what else an
+//!   honest client may meet counts as an error against the client.
+//! - 550 to RCPT is one recipient's matter. 452 there, and 552, which is an old way to say it (RFC 5321 §4.5.3.1.10), send the recipient into
+//!   another transaction at once, if this one had accepted any. Elsewhere 552 is what it says.
+//! - If DATA is answered 354 though all recipients were refused, a delivery sends a lone dot (RFC 2920 §3.1). RSET is said between
+//!   transactions, never before the first: some servers count it against a client.
+//! - 421 ends the session, whatever it answers. A session that had ended before another message was begun in it is
+//!   [`Trouble::Stale`](crate::Trouble::Stale): a new connection may be tried at once, since nothing was said of the message.
+//! - A client takes replies from 200 to 599 by their first digit. All lines of a reply bear one code. Control octets in its text are `?`,
+//!   so that a reply that is passed on can do no harm, and an LF in it makes no second line.
+//! - 354 and 334 are believed only where they belong. 220 to STARTTLS is the only yes.
+//! - Domains may hold underscores, local parts may be longer than 64 octets, spaces may stand behind `FROM:` and `TO:`, and a name in EHLO
+//!   may end with a dot: real mail has them. Source routes are read and dropped, and nothing is routed by them.
+//! - Addresses are equal by what they mean: quotes that only protect, the case of a domain and the spelling of an IPv6 address do not count. The
+//!   local part's case does. What an address may mean to its own host (`+`, `%`, case) is kept as it came.
+//! - Full stops of other scripts are no part of a domain, and what is invisible is no part of an address: IDNA and the eye would see another one.
+//! - xtext that decodes to control characters is refused, so that `+0D+0A` gets into nobody's header.
+//! - `SIZE=` may have twenty digits; more than 64 bits hold are the largest number. The size of a BDAT must fit, or the connection ends.
+//! - `BDAT 0` is a chunk, `BDAT 0 LAST` an empty message, and a message by BDAT need not end with CRLF. One by DATA always does, and gets one from
+//!   the client where it is missing.
+//! - BDAT behind a refused BDAT is 503, with its octets skipped, until the client begins anew. In LMTP that is one reply also for LAST, since there
+//!   are no recipients any more.
+//! - A `RET=` or `NOTIFY=` where DSN is not offered is 504, not 555: the server knows what it refuses.
+//! - Behind HELO there are no extensions, so every parameter is 555.
+//! - `SMTPUTF8` in VRFY and EXPN is taken off the end of the line.
+//! - `HELP` answers the same to every topic.
+//! - An ORCPT beyond ASCII is rewritten in ASCII on the way out (RFC 6533 §3), so that it passes a hop without SMTPUTF8.
+//!
+//! # 14. What is left out, and what to use instead
+//!
+//! SEND, SOML, SAML, TURN and ATRN are refused; nobody needs them. BURL (RFC 4468) and CHECKPOINT (RFC 1845) are not done. SASL mechanisms are a
+//! crate's own business (`rsasl` for one), and so are DKIM, ARC, SPF and DMARC (`mail-auth`). Message text is octets here; MIME is for
+//! `mail-parser`. Nothing converts a message: one that needs 8BITMIME or SMTPUTF8 is not made to do without. DNS, sockets, TLS, PROXY and whole
+//! servers are in `posthaste-services`; a durable queue with retries and reports is `posthaste-mailqueue`.
