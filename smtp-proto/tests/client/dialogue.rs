@@ -1,92 +1,14 @@
-//! A client's session by itself: what it sends, what it refuses to send, and which reply it gives to which command.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::needless_pass_by_value,
-    clippy::wildcard_enum_match_arm,
-    reason = "a test may fail"
-)]
+//! What is sent, and which reply is given to which command.
 
-mod common;
-
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use common::{Server, submission};
 use smtp_proto::{
-    BodyType, Class, ClientConfig, ClientEvent, ClientSession, Close, Command, Domain, ForwardPath, Link,
-    MailParameters, Mechanism, Misuse, PlaintextLogin, Protocol, ReversePath, Secret, SendError, ServerConfig,
-    ShutDown, Step, Submitter, Ticket, Violation,
+    Class, ClientEvent, Close, Command, Mechanism, Misuse, PlaintextLogin, Protocol, Secret, SendError, ServerConfig,
+    ShutDown, Step, Violation,
 };
 
-const NOW: Duration = Duration::ZERO;
-
-struct Client {
-    session: ClientSession,
-    input: BytesMut,
-    out: BytesMut,
-}
-
-impl Client {
-    fn new(protocol: Protocol) -> Self {
-        let config = ClientConfig { protocol, ..ClientConfig::new(name().into_owned()) };
-        Self {
-            session: ClientSession::new(Arc::new(config), Link::default(), NOW),
-            input: BytesMut::new(),
-            out: BytesMut::new(),
-        }
-    }
-
-    /// Greeted, and told what the server offers.
-    fn greeted(offers: &str) -> Self {
-        let mut client = Self::new(Protocol::Smtp);
-        client.hear("220 mx.example\r\n");
-        client.send(Command::Ehlo(name())).unwrap();
-        client.hear(&format!("250-mx.example\r\n{offers}250 HELP\r\n"));
-        client.out.clear();
-        client
-    }
-
-    fn send(&mut self, command: Command<'_>) -> Result<Ticket, SendError> {
-        self.session.send(&command, NOW, &mut self.out)
-    }
-
-    /// What the server's words mean: the next event, which must come.
-    fn hear(&mut self, text: &str) -> ClientEvent {
-        self.input.extend_from_slice(text.as_bytes());
-        match self.step() {
-            Step::Event(event) => event,
-            step => panic!("no event, but {step:?}"),
-        }
-    }
-
-    fn step(&mut self) -> Step<ClientEvent> {
-        self.session.next_event(NOW, &mut self.input, &mut self.out)
-    }
-
-    /// The class of the reply to `ticket`, which must be next.
-    fn reply_to(&mut self, ticket: Ticket, text: &str) -> Class {
-        match self.hear(text) {
-            ClientEvent::Reply { to, reply } if to == ticket => reply.class(),
-            event => panic!("not to {ticket:?}, but {event:?}"),
-        }
-    }
-}
-
-fn name() -> Domain<&'static str> {
-    Domain::parse("a.example").unwrap()
-}
-
-fn mail(from: &str) -> Command<'_> {
-    Command::Mail { from: ReversePath::parse(from).unwrap(), parameters: MailParameters::default() }
-}
-
-fn rcpt(to: &str) -> Command<'_> {
-    Command::Rcpt { to: ForwardPath::parse(to).unwrap(), parameters: Default::default() }
-}
+use crate::case::{Client, NOW, mail, name, rcpt};
+use crate::common::{Server, submission};
 
 #[test]
 fn each_reply_is_given_to_its_command() {
@@ -118,43 +40,6 @@ fn nothing_follows_a_command_that_ends_a_group() {
     let mut client = Client::greeted("");
     client.send(mail("<>")).unwrap();
     assert_eq!(client.send(rcpt("<a@b.example>")), Err(SendError::Wait), "no PIPELINING here");
-}
-
-#[test]
-fn nothing_is_used_that_was_not_offered() {
-    let with = |parameters| Command::Mail { from: ReversePath::Null, parameters };
-    let plain = MailParameters::default;
-    let auth = |name| Command::Auth { mechanism: Mechanism::parse(name).unwrap(), initial: None };
-    let login = "250-AUTH LOGIN\r\n";
-    for (command, without, offer) in [
-        (with(MailParameters { size: Some(1), ..plain() }), login, "SIZE"),
-        (with(MailParameters { body: Some(BodyType::SevenBit), ..plain() }), login, "8BITMIME"),
-        (with(MailParameters { smtp_utf8: true, ..plain() }), login, "SMTPUTF8"),
-        (with(MailParameters { auth: Some(Submitter::Unknown), ..plain() }), "", "AUTH PLAIN"),
-        (rcpt("<jos\u{e9}@b.example>"), login, "SMTPUTF8"),
-        (Command::StartTls, login, "STARTTLS"),
-        (auth("plain"), login, "AUTH LOGIN PLAIN"),
-    ] {
-        let mut client = Client::greeted(without);
-        assert_eq!(client.send(command.clone()), Err(SendError::NotOffered), "{command:?}");
-        assert_eq!(client.out, "");
-        let mut client = Client::greeted(&format!("250-{offer}\r\n"));
-        assert!(client.send(command.clone()).is_ok(), "{command:?}");
-    }
-    let mut client = Client::greeted("250-SMTPUTF8\r\n");
-    assert_eq!(client.send(mail("<jos\u{e9}@b.example>")), Err(SendError::NotOffered), "not without the parameter");
-}
-
-#[test]
-fn offers_hold_until_the_next_hello() {
-    let mut client = Client::greeted("250-PIPELINING\r\n");
-    assert!(client.session.capabilities().extensions.pipelining);
-    client.send(Command::Ehlo(name())).unwrap();
-    client.hear("502 no\r\n");
-    assert!(client.session.capabilities().extensions.pipelining, "a refused EHLO changes nothing");
-    client.send(Command::Helo(name())).unwrap();
-    client.hear("250 ok\r\n");
-    assert_eq!(client.session.capabilities(), &smtp_proto::Capabilities::default());
 }
 
 #[test]
