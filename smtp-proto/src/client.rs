@@ -213,7 +213,7 @@ impl ClientSession {
                 (Phase::Sasl(_) | Phase::Body(_) | Phase::Chunk(_), _) => return Step::YourTurn,
                 (Phase::Switching, _) if !input.is_empty() => {
                     // RFC 3207 §6: it would pass for something that came under TLS.
-                    self.phase = Phase::Closed(Close::Violation(Violation::PipelinedTls));
+                    self.fail(Violation::PipelinedTls);
                     continue;
                 }
                 (Phase::Switching, Last::Eof | Last::Both(_)) => {
@@ -235,7 +235,7 @@ impl ClientSession {
                     None => continue,
                 },
                 Err(violation) => {
-                    self.phase = Phase::Closed(Close::Violation(violation));
+                    self.fail(violation);
                     continue;
                 }
             };
@@ -243,7 +243,7 @@ impl ClientSession {
                 Reply::parse(&framed).map_err(|_| Violation::BadReply).and_then(|reply| self.replied(reply, now));
             match event {
                 Ok(event) => return Step::Event(event),
-                Err(violation) => self.phase = Phase::Closed(Close::Violation(violation)),
+                Err(violation) => self.fail(violation),
             }
         }
     }
@@ -351,6 +351,16 @@ impl ClientSession {
     /// Whether nothing more is said.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Closed(_))
+    }
+
+    /// Whether the server holds recipients, by its own word, that would get what we send.
+    pub(crate) const fn has_recipients(&self) -> bool {
+        self.recipients > 0
+    }
+
+    /// Ends the session for the server's fault.
+    pub(crate) fn fail(&mut self, violation: Violation) {
+        self.phase = Phase::Closed(Close::Violation(violation));
     }
 
     /// Whether nothing is under way, and something may follow.

@@ -9,7 +9,7 @@ use super::dialogue::Phase;
 use super::needs::{Means, NO_RRVS};
 use super::outcome::{NO_MORE_DOMAINS, NO_MORE_TRANSACTIONS};
 use super::{Delivery, DeliveryEvent, Outcome, Said, SaidBy, Stage, Trouble, Turn};
-use crate::{Chunk, Class, Command, Protocol, Reply, SendError};
+use crate::{Chunk, Class, Command, Protocol, Reply, SendError, Violation};
 
 /// What is under way for some of the recipients.
 #[derive(Debug)]
@@ -239,6 +239,11 @@ impl Delivery {
             (Line::Message, Class::Intermediate) if self.fates.any_accepted() => {
                 self.phase = Phase::Body;
                 return Some(DeliveryEvent::Body);
+            }
+            // It has refused the sender, or kept what RSET was to take away, and yet has somebody: an empty message would be his.
+            (Line::Message, Class::Intermediate) if self.session.has_recipients() => {
+                self.session.fail(Violation::BadReply);
+                return None;
             }
             (Line::Message, Class::Intermediate) => {
                 self.end_unwanted(now, out);

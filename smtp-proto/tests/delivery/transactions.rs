@@ -223,10 +223,18 @@ fn a_server_that_leaves_between_two_transactions_has_not_said_a_word_to_the_seco
 
 #[test]
 fn a_server_that_does_not_forget_gets_no_more() {
-    // Its 354 and its verdict are nobody's.
-    let mut client =
-        between().play(&[("502 what?\r\n250 ok\r\n250 ok\r\n354 go", ".\r\n"), ("250 queued", "QUIT\r\n")]);
-    assert_eq!(client.told(), format!("{ACCEPTED}deferred Server mail 502 what?\nStale\n"));
+    let mut client = between().play(&[("502 what?\r\n503 no\r\n503 no\r\n503 no", "QUIT\r\n")]);
+    let refused = format!("{ACCEPTED}deferred Server mail 502 what?\n");
+    assert_eq!(client.told(), format!("{refused}Stale\n"));
+    // Nor does it get an empty message, for those that it has all the same.
+    let mut client = between().play(&[("502 what?\r\n250 ok\r\n250 ok\r\n354 go", "")]);
+    assert_eq!(client.told(), format!("{refused}Lost(Violation(BadReply))\n"));
+    let mut client = Client::smtp(&["a"]).play(&[
+        GREETING,
+        (PIPELINING, &group(&["a"], "DATA\r\n")),
+        ("550 not you\r\n250 ok\r\n354 go", ""),
+    ]);
+    assert_eq!(client.told(), "failed Server mail 550 not you\nLost(Violation(BadReply))\n");
 }
 
 #[test]
