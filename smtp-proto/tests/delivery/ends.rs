@@ -2,9 +2,182 @@
 
 use std::time::Duration;
 
-use smtp_proto::{Close, DeliveryEvent, Misuse, ShutDown, Step, Violation, Waiting};
+use smtp_proto::{
+    ClientConfig, Close, DeliveryEvent, Domain, Login, Misuse, Outcome, Policy, Protocol, ShutDown, Step, Switched,
+    TlsInfo, Violation, Waiting,
+};
 
-use crate::case::{Client, ON_THE_WIRE, PIPELINING, PLAIN};
+use crate::case::{Client, ON_THE_WIRE, PIPELINING, PLAIN, envelope, secret};
+
+/// A delivery to two recipients, one step at a time: what the server says on the way, and the stage that ends with each.
+const STAGES: [(&str, &str); 10] = [
+    ("greeting", "220 mx.example"),
+    ("hello", "250-mx.example\r\n250 STARTTLS"),
+    ("starttls", "220 go"),
+    ("hello", "250-mx.example\r\n250 AUTH PLAIN"),
+    ("login", "235 welcome"),
+    ("mail", "250 ok"),
+    ("rcpt", "250 ok"),
+    ("rcpt", "250 ok"),
+    ("data", "354 go"),
+    ("verdict", "250 queued"),
+];
+
+/// As far as before that stage.
+fn before(stage: usize) -> Client {
+    let login = Login::Password { user: "bob".into(), password: secret("x") };
+    let policy = Policy { login: Some(login), ..Policy::default() };
+    let mut client = Client::new(Protocol::Smtp, envelope(&["a", "b"]), policy);
+    let _ = client.run();
+    for (name, said) in &STAGES[..stage] {
+        client.hear(said);
+        if *name == "starttls" {
+            client.shake_hands();
+        }
+    }
+    client
+}
+
+#[test]
+fn each_stage_may_end_in_each_way() {
+    for (stage, (name, _)) in STAGES.iter().enumerate() {
+        let both = |outcome: String, trouble: &str| format!("{outcome}\n{outcome}\n{trouble}");
+        let lost = |text: &str| format!("deferred Us {name} 451 {text}");
+        let lost_trouble = |why: &str| if *name == "starttls" { "Tls\n".to_owned() } else { format!("Lost({why})\n") };
+
+        let mut client = before(stage);
+        client.delivery.handle_eof();
+        assert_eq!(client.told(), both(lost("4.4.2 the server closed the connection"), &lost_trouble("Eof")));
+        assert_eq!(client.closed(), Close::Eof);
+
+        let mut client = before(stage);
+        client.hear("421 4.3.2 stopping");
+        let said = format!("deferred Server {name} 421 4.3.2 stopping");
+        assert_eq!(client.told(), both(said, &lost_trouble("ShutDown(Stopping)")));
+        assert_eq!(client.closed(), Close::ShutDown(ShutDown::Stopping));
+
+        let mut client = before(stage);
+        let deadline = client.delivery.poll_timeout().unwrap();
+        client.delivery.handle_timeout(deadline.at, &mut client.out);
+        let why = format!("Timeout({:?})", deadline.waiting_for);
+        assert_eq!(client.told(), both(lost("4.4.2 the server did not reply in time"), &lost_trouble(&why)));
+
+        let mut client = before(stage);
+        client.hear("SSH-2.0-OpenSSH");
+        let why = "Violation(BadReply)";
+        assert_eq!(client.told(), both(lost("4.5.0 the server does not speak the protocol"), &lost_trouble(why)));
+
+        let mut client = before(stage);
+        client.delivery.abort();
+        assert_eq!(client.told(), both(lost("4.3.0 the message could not be read"), &lost_trouble("Aborted")));
+        assert_eq!((client.closed(), client.said().as_str()), (Close::Aborted, ""));
+    }
+}
+
+#[test]
+fn each_stage_may_be_refused() {
+    for (stage, (name, _)) in STAGES.iter().enumerate() {
+        for (said, class) in [("450 4.7.1 no", "deferred"), ("550 5.7.1 no", "failed")] {
+            let mut client = before(stage);
+            let answered = client.hear(said);
+            // What is wrong with TLS or the password is not wrong with the message.
+            let class = if matches!(*name, "starttls" | "login") { "deferred" } else { class };
+            let refused = format!("{class} Server {name} {said}\n");
+            let expected = match (*name, stage) {
+                ("rcpt", 6) => {
+                    assert_eq!(answered, "RCPT TO:<b@mx.example>\r\n");
+                    assert_eq!(client.hear(said), "QUIT\r\n");
+                    refused.repeat(2)
+                }
+                ("rcpt", _) => {
+                    assert_eq!(answered, "DATA\r\n");
+                    client.hear("354 go");
+                    assert_eq!(client.hear("250 queued"), "QUIT\r\n");
+                    format!("accepted Server verdict 250 queued\n{refused}")
+                }
+                _ => {
+                    assert_eq!(answered, "QUIT\r\n", "{name}");
+                    refused.repeat(2)
+                }
+            };
+            let trouble = match *name {
+                "greeting" => "Greeting\n",
+                "hello" => "Hello\n",
+                "starttls" => "Tls\n",
+                "login" => "Login\n",
+                _ => "",
+            };
+            assert_eq!(client.told(), expected + trouble, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_said_is_not_the_servers_fault() {
+    let host = Domain::parse("b\u{fc}cher.example").unwrap().into_owned();
+    let mut client = Client::with(ClientConfig::new(host), envelope(&["a"]), Policy::default());
+    assert_eq!(client.hear("220 mx.example"), "QUIT\r\n");
+    assert_eq!(client.told(), "deferred Us hello 451 4.3.5 our own name cannot be said\nHello\n");
+}
+
+#[test]
+fn who_leaves_before_the_message_sends_none() {
+    let stopping = Close::ShutDown(ShutDown::Stopping);
+    for (stage, (name, said)) in STAGES.iter().enumerate() {
+        let mut client = before(stage);
+        client.delivery.shut_down(ShutDown::Stopping, client.now, &mut client.out);
+        let answered = client.hear(said);
+        let is_sent = *name == "verdict";
+        match *name {
+            // Nothing is under way that would have to be waited for; or what is wanted cannot be ended.
+            "greeting" | "data" => assert_eq!(answered, "", "{name}"),
+            "starttls" => assert_eq!(client.shake_hands(), "QUIT\r\n"),
+            _ => assert_eq!(answered, "QUIT\r\n", "{name}"),
+        }
+        let report = client.reports.pop().unwrap();
+        let outcomes = if is_sent {
+            matches!(report.outcomes[..], [Outcome::Accepted(_), Outcome::Accepted(_)])
+        } else {
+            matches!(report.outcomes[..], [Outcome::Deferred(_), Outcome::Deferred(_)])
+        };
+        assert!(outcomes, "{name} {report:?}");
+        assert_eq!(client.closed(), stopping);
+    }
+}
+
+#[test]
+fn verbs_out_of_turn_have_no_effect() {
+    for stage in 0..STAGES.len() {
+        let mut client = before(stage);
+        let Client { delivery, now, out, .. } = &mut client;
+        assert_eq!(delivery.body(b"x", out), Err(Misuse::NotNow));
+        assert_eq!(delivery.end_body(*now, out), Err(Misuse::NotNow));
+        assert_eq!(delivery.respond(b"x", *now, out), Err(Misuse::NotNow));
+        assert_eq!(delivery.cancel(*now, out), Err(Misuse::NotNow));
+        assert_eq!(delivery.again(envelope(&["z"]), *now, out), Err(Misuse::NotNow));
+        delivery.decline(*now, out);
+        delivery.handle_timeout(*now, out);
+        let was_under_tls = delivery.session().is_under_tls();
+        delivery.switched(Switched::Tls(TlsInfo::default()), *now);
+        assert_eq!(delivery.session().is_under_tls(), was_under_tls);
+        assert_eq!(client.run(), Step::NeedInput);
+        assert_eq!(client.said(), "");
+    }
+}
+
+#[test]
+fn what_is_held_is_counted() {
+    let mut client = before(6);
+    let before = client.delivery.memory();
+    client.hear(&format!("550 {}", "x".repeat(400)));
+    assert!(client.delivery.memory() >= before + 400);
+    let mut client = Client::smtp(&["a", "b"]).play(&[("220 mx.example", "EHLO a.example\r\n")]);
+    client.hear(PIPELINING);
+    let before = client.delivery.memory();
+    client.hear(&format!("250 ok\r\n250 ok\r\n452 {}", "x".repeat(400)));
+    assert!(client.delivery.memory() >= before + 400, "also where it may not be the last word");
+    assert_eq!(client.delivery.max_input(), 64 * 1024);
+}
 
 #[test]
 fn a_lost_connection_defers_what_is_not_decided() {

@@ -246,5 +246,5 @@ fn write(code: u16, out: &mut BytesMut) {
 fn unstuffed(wire: &[u8]) -> Vec<u8> {
     let text = format!("\r\n{}", str::from_utf8(wire).unwrap());
     let plain = text.strip_suffix(".\r\n").unwrap().replace("\r\n.", "\r\n");
-    plain[2..].as_bytes().to_vec()
+    plain.strip_prefix("\r\n").unwrap().into()
 }
