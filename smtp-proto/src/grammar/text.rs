@@ -85,7 +85,8 @@ impl<'a> Xtext<&'a str> {
     }
 
     fn parse_where(text: &'a str, is_good: impl Fn(u8) -> bool) -> Result<Self, ParseError> {
-        let mut octets = text.bytes().enumerate();
+        let (plain, rest) = XCHAR.split(text);
+        let mut octets = (plain.len()..).zip(rest.bytes());
         while let Some((at, octet)) = octets.next() {
             let stands_for = match octet {
                 b'+' => {
@@ -202,6 +203,9 @@ impl<S: AsRef<str>> Text<S> {
         self.0.as_ref()
     }
 }
+
+/// RFC 3461 §4 `xchar`: what stands for itself.
+static XCHAR: Alphabet = Alphabet::alphanumeric_and(b"!\"#$%&'()*,-./:;<>?@[\\]^_`{|}~", |_| false);
 
 /// The characters that some part of the grammar is made of.
 pub(super) struct Alphabet {
