@@ -34,7 +34,8 @@ pub struct ServerConfig {
     pub mechanisms_before_tls: Vec<String>,
     /// Who may send.
     pub senders: Senders,
-    /// What extensions are offered. What each of them promises, the application keeps; see [`Extensions`].
+    /// What extensions are offered. What each of them promises, the application keeps; see [`Extensions`]. What LIMITS tells is
+    /// taken from [`limits`](Self::limits), whatever stands here.
     pub extensions: Extensions,
     /// What becomes of octets in a message by DATA that have no place in it.
     pub data: Strays,
