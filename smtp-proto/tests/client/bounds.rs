@@ -152,6 +152,18 @@ fn who_leaves_begins_nothing_that_would_have_to_be_ended() {
 }
 
 #[test]
+fn nor_does_who_leaves_a_server_that_has_closed_its_half() {
+    let mut client = Client::greeted("");
+    client.send(Command::Data).unwrap();
+    client.session.shut_down(ShutDown::Stopping, NOW, &mut client.out);
+    client.session.handle_eof();
+    client.session.handle_eof();
+    assert!(client.hear("354 go\r\n").is_question());
+    assert_eq!(client.step(), Step::Close(Close::ShutDown(ShutDown::Stopping)));
+    assert_eq!(client.said(), "DATA\r\n");
+}
+
+#[test]
 fn a_handshake_has_its_time_and_its_end() {
     let switching = || {
         let mut client = Client::greeted("250-STARTTLS\r\n");

@@ -2,7 +2,7 @@
 
 use smtp_proto::{
     BodyType, Chunking, DeliverBy, DeliveryEvent, Hold, MailParameters, Misuse, Notify, OriginalRecipient, Policy,
-    Priority, Protocol, RcptParameters, Ret, Rrvs, Solicitation, Step, Submitter, TlsPolicy, Xtext,
+    Priority, Protocol, RcptParameters, Ret, ReversePath, Rrvs, Solicitation, Step, Submitter, TlsPolicy, Xtext,
 };
 
 use crate::case::{Client, GREETING, MAIL, MESSAGE, ON_THE_WIRE, PIPELINING, envelope, group, needing, offers};
@@ -170,6 +170,10 @@ fn an_address_beyond_ascii_needs_smtputf8_without_being_told() {
     let mut client = Client::smtp(&["jos\u{e9}"]);
     client.hear("220 mx.example");
     assert_eq!(client.hear("250-mx.example\r\n250 SMTPUTF8"), "MAIL FROM:<me@a.example> SMTPUTF8\r\n");
+    let mut envelope = envelope(&["a"]);
+    envelope.mail.from = ReversePath::parse("<jos\u{e9}@a.example>").unwrap().into_owned();
+    let client = Client::new(Protocol::Smtp, envelope, Policy::default());
+    client.play(&[GREETING, (&offers(&["SMTPUTF8"]), "MAIL FROM:<jos\u{e9}@a.example> SMTPUTF8\r\n")]);
 }
 
 #[test]

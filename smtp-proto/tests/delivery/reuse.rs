@@ -169,7 +169,8 @@ fn what_ends_between_the_report_and_the_question_is_not_asked_about() {
         let mut client = Client::new(Protocol::Smtp, envelope(&["a"]), reuse()).play(&[GREETING, (PLAIN, MAIL)]);
         client.input.extend_from_slice(b"550 no\r\n");
         let step = client.delivery.next_event(client.now, &mut client.input, &mut client.out);
-        assert!(matches!(step, Step::Event(DeliveryEvent::Done(_))));
+        let Step::Event(done @ DeliveryEvent::Done(_)) = step else { panic!("{step:?}") };
+        assert!(!done.is_question() && done.chunk().is_none());
         let (said, close) = match end {
             0 => {
                 client.delivery.shut_down(ShutDown::Stopping, client.now, &mut client.out);

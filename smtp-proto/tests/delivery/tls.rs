@@ -1,8 +1,12 @@
 //! What TLS changes, and what becomes of it where it cannot be had.
 
-use smtp_proto::{Close, Layer, Step, Switched, TlsInfo, TlsPolicy, Violation, Waiting};
+use std::sync::Arc;
 
-use crate::case::{Client, PLAIN};
+use smtp_proto::{
+    ClientConfig, Close, Delivery, Domain, Layer, Link, Policy, Step, Switched, TlsInfo, TlsPolicy, Violation, Waiting,
+};
+
+use crate::case::{Client, GREETING, MAIL, PLAIN, envelope};
 
 #[test]
 fn tls_is_taken_where_it_is_offered_and_all_before_it_forgotten() {
@@ -71,4 +75,23 @@ fn what_becomes_of_tls_that_cannot_be_had() {
     // Another positive reply than 220 is none.
     let mut client = play(TlsPolicy::Opportunistic, &[(offered, "STARTTLS\r\n"), ("250 go", "")]);
     assert_eq!(client.closed(), Close::Violation(Violation::BadReply));
+}
+
+#[test]
+fn a_connection_born_under_tls_needs_no_other() {
+    for tls in [TlsPolicy::Never, TlsPolicy::Opportunistic, TlsPolicy::Required] {
+        let config = ClientConfig::new(Domain::parse("a.example").unwrap().into_owned());
+        let link = Link { tls: Some(TlsInfo::default()), ..Link::default() };
+        let mut client = Client::under(tls);
+        let policy = Policy { tls, ..Policy::default() };
+        client.delivery = Delivery::new(Arc::new(config), envelope(&["a"]), policy, link, client.now);
+        let client = client.play(&[GREETING, ("250-mx.example\r\n250 STARTTLS", MAIL)]);
+        assert!(client.delivery.session().is_under_tls());
+    }
+}
+
+#[test]
+fn who_wants_no_tls_may_do_with_helo() {
+    let client = Client::under(TlsPolicy::Never);
+    client.play(&[GREETING, ("502 what?", "HELO a.example\r\n"), ("250 mx.example", MAIL)]);
 }
