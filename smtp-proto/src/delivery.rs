@@ -81,13 +81,29 @@ use crate::{
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
-/// A submission: nobody hears the password but under TLS.
+/// A submission, to a port that speaks TLS from its first octet: the user logs in first.
 /// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use bytes::BytesMut;
+/// # use smtp_proto::{ClientConfig, Delivery, Domain, Envelope, ForwardPath, Link, Mail, Rcpt, ReversePath, Step, TlsInfo};
 /// use smtp_proto::{Login, Policy, Secret, TlsPolicy};
 ///
+/// # let config = Arc::new(ClientConfig::new(Domain::parse("client.example").unwrap().into_owned()));
+/// # let now = Duration::ZERO;
+/// # let to = ForwardPath::parse("<b@mx.example>").unwrap().into_owned();
+/// # let envelope = Envelope {
+/// #     mail: Mail { from: ReversePath::Null, parameters: Default::default() },
+/// #     recipients: vec![Rcpt { to, parameters: Default::default() }],
+/// # };
 /// let login = Login::Password { user: "bob".into(), password: Secret::new(b"secret".to_vec()) };
 /// let policy = Policy { tls: TlsPolicy::Required, login: Some(login), ..Policy::default() };
-/// # assert!(policy.login.is_some());
+/// let link = Link { tls: Some(TlsInfo::default()), ..Link::default() };
+/// let mut delivery = Delivery::new(config, envelope, policy, link, now);
+/// // … and the loop as before
+/// # let reads = b"220 mx.example\r\n250-mx.example\r\n250 AUTH PLAIN LOGIN\r\n235 welcome\r\n";
+/// # let (mut input, mut out) = (BytesMut::from(&reads[..]), BytesMut::new());
+/// # assert_eq!(delivery.next_event(now, &mut input, &mut out), Step::NeedInput);
+/// assert_eq!(out, "EHLO client.example\r\nAUTH PLAIN AGJvYgBzZWNyZXQ=\r\nMAIL FROM:<>\r\n");
 /// ```
 ///
 /// A relay: while the session is good, it takes one message after another.

@@ -1,8 +1,10 @@
 //! What a message needs of a server, what it can do without, and by which way it goes.
 
+use proptest::prelude::*;
 use smtp_proto::{
-    BodyType, Chunking, DeliverBy, DeliveryEvent, Hold, MailParameters, Misuse, Notify, OriginalRecipient, Policy,
-    Priority, Protocol, RcptParameters, Ret, ReversePath, Rrvs, Solicitation, Step, Submitter, TlsPolicy, Xtext,
+    BodyType, Chunking, DeliverBy, DeliveryEvent, Envelope, ForwardPath, Hold, MailParameters, Misuse, Notify,
+    OriginalRecipient, Policy, Priority, Protocol, RcptParameters, Ret, ReversePath, Rrvs, Solicitation, Step,
+    Submitter, TlsPolicy, Xtext,
 };
 
 use crate::case::{Client, GREETING, MAIL, MESSAGE, ON_THE_WIRE, PIPELINING, envelope, group, needing, offers};
@@ -267,4 +269,86 @@ fn an_lmtp_chunk_has_a_verdict_for_each_accepted_recipient() {
     assert_eq!(client.hear("452 full\r\n250 queued"), "QUIT\r\n");
     let expected = "deferred Server verdict 452 full\nfailed Server rcpt 550 no\naccepted Server verdict 250 queued\n";
     assert_eq!(client.told(), expected);
+}
+
+/// Something of everything that an envelope may tell, as the bits say.
+fn telling(bits: u32) -> Envelope {
+    let is = |bit: u32| bits >> bit & 1 == 1;
+    let body = match bits >> 30 {
+        0 => None,
+        1 => Some(BodyType::SevenBit),
+        2 => Some(BodyType::EightBitMime),
+        _ => Some(BodyType::BinaryMime),
+    };
+    let mut envelope = needing(Mail {
+        size: is(0).then_some(LENGTH),
+        body,
+        smtp_utf8: is(1),
+        auth: is(2).then_some(Submitter::Unknown),
+        require_tls: is(3),
+        ret: is(4).then_some(Ret::Full),
+        envid: is(5).then(|| Xtext::encode("id")),
+        priority: Priority::new(1).filter(|_| is(6)),
+        deliver_by: DeliverBy::parse(if is(7) { "9;R" } else { "9;N" }).ok().filter(|_| is(8)),
+        hold: Hold::parse_for("9").ok().filter(|_| is(9)),
+        solicit: is(10).then(|| Solicitation::parse("a:b").unwrap().into_owned()),
+    });
+    let original = if is(11) { "utf-8;jos\u{e9}@b.example" } else { "rfc822;joe@b.example" };
+    envelope.recipients[0].parameters = RcptParameters {
+        notify: is(12).then_some(Notify::NEVER),
+        orcpt: is(13).then(|| OriginalRecipient::parse(original).unwrap().into_owned()),
+        rrvs: Rrvs::parse(if is(14) { "2014-04-03T23:01:00Z;C" } else { "2014-04-03T23:01:00Z" })
+            .ok()
+            .filter(|_| is(15)),
+        delivery: is(16).then(|| Xtext::encode("7")),
+        epoch: is(17).then_some(9),
+    };
+    if is(18) {
+        envelope.recipients[0].to = ForwardPath::parse("<jos\u{e9}@mx.example>").unwrap().into_owned();
+    }
+    envelope
+}
+
+const KEYWORDS: [&str; 16] = [
+    "PIPELINING",
+    "SIZE",
+    "SIZE 20",
+    "8BITMIME",
+    "SMTPUTF8",
+    "AUTH PLAIN",
+    "REQUIRETLS",
+    "DSN",
+    "MT-PRIORITY",
+    "DELIVERBY",
+    "FUTURERELEASE 99 2030-01-01T00:00:00Z",
+    "NO-SOLICITING",
+    "RRVS",
+    "XHANDOVER",
+    "CHUNKING",
+    "BINARYMIME",
+];
+
+proptest! {
+    /// Whatever is to be told and whatever is offered: it is told, or there is a report. Nobody waits for nothing.
+    #[test]
+    fn all_that_is_told_can_be_told(bits in any::<u32>(), offered in any::<u16>(), tls in any::<bool>(), chunks in any::<bool>()) {
+        let chunking = if chunks { Chunking::WhereOffered } else { Chunking::WhereNeeded };
+        let policy = Policy { chunking, ..Policy::default() };
+        let mut client = Client::new(Protocol::Smtp, telling(bits), policy).play(&[GREETING]);
+        if tls {
+            client.hear(&offers(&["STARTTLS"]));
+            client.hear("220 go");
+            client.shake_hands();
+        }
+        let keywords: Vec<_> = KEYWORDS.iter().enumerate().filter(|(n, _)| offered >> n & 1 == 1).map(|(_, word)| *word).collect();
+        let said = client.hear(&offers(&keywords));
+        if said == "QUIT\r\n" {
+            prop_assert!(client.told().starts_with("failed Us "));
+            return Ok(());
+        }
+        let told = if keywords.contains(&"PIPELINING") { said } else { said + &client.hear("250 ok") + &client.hear("250 ok") };
+        let lines: Vec<_> = told.lines().collect();
+        prop_assert!(lines[0].starts_with("MAIL FROM:") && lines[1].starts_with("RCPT TO:"), "{}", told);
+        prop_assert!(client.delivery.poll_timeout().is_some() || lines[2].starts_with("BDAT"), "{}", told);
+    }
 }
