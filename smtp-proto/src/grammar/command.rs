@@ -118,13 +118,11 @@ impl<'a> Command<'a> {
     /// Where the line is no command, and what was expected instead.
     pub fn parse(line: &'a [u8]) -> Result<Self, ParseError> {
         let line = without_spaces_behind(line);
-        let (word, behind) =
-            line.iter().position(|octet| *octet == b' ').map_or((line, &[][..]), |at| line.split_at(at));
-        let Some(verb) = Verb::of(word) else {
+        let Some((verb, behind)) = Verb::take(line) else {
             printable(line, 0)?;
             return Err(ParseError { at: 0, expected: Expected::Verb });
         };
-        let rest = behind_spaces(printable(behind, word.len())?);
+        let rest = behind_spaces(printable(behind, line.len().saturating_sub(behind.len()))?);
         let arguments = Arguments { at: line.len().saturating_sub(rest.len()), rest };
         match verb {
             Verb::Ehlo => arguments.name().map(Self::Ehlo),

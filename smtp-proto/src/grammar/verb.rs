@@ -52,38 +52,41 @@ impl Verb {
     /// The verb of that name, in any case.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::of(word.as_bytes())
+        Self::take(word.as_bytes()).and_then(|(verb, behind)| behind.is_empty().then_some(verb))
     }
 
-    /// The same, of a word of any octets.
-    pub(super) fn of(word: &[u8]) -> Option<Self> {
-        let (head, tail) = word.split_first_chunk::<4>()?;
+    /// Takes a verb off the front of a line; behind it stands nothing, or a space.
+    pub(super) fn take(line: &[u8]) -> Option<(Self, &[u8])> {
+        let (head, tail) = line.split_first_chunk::<4>()?;
         // Without that bit small letters are capitals, and no other octet becomes one.
         let capitals = u32::from_ne_bytes(*head) & 0xdfdf_dfdf;
-        match (&capitals.to_ne_bytes(), tail) {
-            (b"AUTH", []) => Some(Self::Auth),
-            (b"BDAT", []) => Some(Self::Bdat),
-            (b"BURL", []) => Some(Self::Burl),
-            (b"DATA", []) => Some(Self::Data),
-            (b"EHLO", []) => Some(Self::Ehlo),
-            (b"ETRN", []) => Some(Self::Etrn),
-            (b"EXPN", []) => Some(Self::Expn),
-            (b"HELO", []) => Some(Self::Helo),
-            (b"HELP", []) => Some(Self::Help),
-            (b"LHLO", []) => Some(Self::Lhlo),
-            (b"MAIL", []) => Some(Self::Mail),
-            (b"NOOP", []) => Some(Self::Noop),
-            (b"QUIT", []) => Some(Self::Quit),
-            (b"RCPT", []) => Some(Self::Rcpt),
-            (b"RSET", []) => Some(Self::Rset),
-            (b"SEND" | b"SOML" | b"SAML", []) => Some(Self::Send),
-            (b"STAR", tail) if tail.eq_ignore_ascii_case(b"TTLS") => Some(Self::StartTls),
-            (b"TURN" | b"ATRN", []) => Some(Self::Turn),
-            (b"VRFY", []) => Some(Self::Vrfy),
-            (b"XCLI", tail) if tail.eq_ignore_ascii_case(b"ENT") => Some(Self::Xclient),
-            (b"XFOR", tail) if tail.eq_ignore_ascii_case(b"WARD") => Some(Self::Xforward),
-            _ => None,
-        }
+        let (verb, more): (_, &[u8]) = match &capitals.to_ne_bytes() {
+            b"AUTH" => (Self::Auth, b""),
+            b"BDAT" => (Self::Bdat, b""),
+            b"BURL" => (Self::Burl, b""),
+            b"DATA" => (Self::Data, b""),
+            b"EHLO" => (Self::Ehlo, b""),
+            b"ETRN" => (Self::Etrn, b""),
+            b"EXPN" => (Self::Expn, b""),
+            b"HELO" => (Self::Helo, b""),
+            b"HELP" => (Self::Help, b""),
+            b"LHLO" => (Self::Lhlo, b""),
+            b"MAIL" => (Self::Mail, b""),
+            b"NOOP" => (Self::Noop, b""),
+            b"QUIT" => (Self::Quit, b""),
+            b"RCPT" => (Self::Rcpt, b""),
+            b"RSET" => (Self::Rset, b""),
+            b"SEND" | b"SOML" | b"SAML" => (Self::Send, b""),
+            b"STAR" => (Self::StartTls, b"TTLS"),
+            b"TURN" | b"ATRN" => (Self::Turn, b""),
+            b"VRFY" => (Self::Vrfy, b""),
+            b"XCLI" => (Self::Xclient, b"ENT"),
+            b"XFOR" => (Self::Xforward, b"WARD"),
+            _ => return None,
+        };
+        let (end, behind) = tail.split_at_checked(more.len())?;
+        let is_whole = matches!(behind, [] | [b' ', ..]) && end.eq_ignore_ascii_case(more);
+        is_whole.then_some((verb, behind))
     }
 }
 
@@ -102,19 +105,20 @@ mod tests {
 
     #[test]
     fn a_verb_is_one_in_any_case_and_with_no_other_octet() {
-        for verb in [&b"DATA"[..], b"Mail", b"rcpt", b"STARTTLS", b"xclient", b"XForward"] {
-            assert!(Verb::of(verb).is_some(), "{verb:?}");
-            for (at, letter) in verb.iter().enumerate() {
+        for verb in ["DATA", "Mail", "rcpt", "STARTTLS", "xclient", "XForward"] {
+            assert!(Verb::parse(verb).is_some(), "{verb:?}");
+            for (at, letter) in verb.bytes().enumerate() {
                 for octet in 0..=255_u8 {
-                    let mut word = verb.to_vec();
+                    let mut word = verb.as_bytes().to_vec();
                     word[at] = octet;
-                    let same = Verb::of(&word) == Verb::of(verb);
-                    assert_eq!(same, octet.eq_ignore_ascii_case(letter), "{word:?}");
+                    let same = Verb::take(&word) == Verb::take(verb.as_bytes());
+                    assert_eq!(same, octet.eq_ignore_ascii_case(&letter), "{word:?}");
                 }
             }
         }
-        for word in [&b""[..], b"DAT", b"DATAX", b"STAR", b"STARTTL", b"STARTTLSX", b"XCLI"] {
-            assert_eq!(Verb::of(word), None, "{word:?}");
+        for word in ["", "DAT", "DATAX", "STAR", "STARTTL", "STARTTLSX", "XCLI", "DATA "] {
+            assert_eq!(Verb::parse(word), None, "{word:?}");
         }
+        assert_eq!(Verb::take(b"starttls  now"), Some((Verb::StartTls, &b"  now"[..])));
     }
 }
