@@ -16,7 +16,8 @@
 //! | [`identity`] | what is written is what is parsed |
 //! | [`verbs`] | every verb in every state is in order, or is a misuse that changes nothing |
 //!
-//! Beside them stand [`pair::visit`], over both halves of POP3 at once, and [`router::forged`], over a table that no engine is.
+//! Beside them stand [`pair::visit`] and [`smtp_pair::deliver`], over both halves of POP3 and of SMTP at once, and
+//! [`router::forged`], over a table that no engine is.
 //!
 //! ```
 //! let pop3 = laws::pop3::Server::default();
@@ -31,6 +32,7 @@ mod deadlines;
 pub mod delivery;
 mod draw;
 pub mod fetch;
+mod half;
 mod identity;
 pub mod imap;
 pub mod pair;
@@ -44,6 +46,8 @@ pub mod router;
 mod script;
 mod silence;
 pub mod smtp;
+pub mod smtp_client;
+pub mod smtp_pair;
 mod split;
 mod subject;
 mod verbs;

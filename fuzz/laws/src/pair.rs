@@ -8,13 +8,13 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
 use pop3_proto::{Choice, Fetch, Reply, ServerSession};
-use services::engine::{Close, Engine, ShutDown, Step, Switched, TlsInfo};
+use services::engine::{Engine, ShutDown};
 
 use self::host::Host;
 use self::visitor::Visitor;
 use crate::fetch::{self, Visit};
+use crate::half::{Half, Line, carry, reason, shake_hands};
 use crate::{Broken, Draw, ensure};
 
 /// What lies between the two. All but the first have a fault, by which the law shows that it can fail.
@@ -71,34 +71,6 @@ struct Pair {
     host: Host,
 }
 
-/// A connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    Up,
-    /// What is written is lost.
-    Cut,
-}
-
-/// One side's engine and its driver.
-struct Half<E: Engine> {
-    engine: E,
-    input: BytesMut,
-    out: BytesMut,
-    state: State,
-    /// The question that its application still thinks about.
-    open: Option<E::Event>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// Waits for the other side's handshake.
-    Switching,
-    /// The peer will say no more.
-    Deaf,
-    Closed(Close),
-}
-
 impl Pair {
     fn new(draw: &mut Draw<'_>, wire: Wire) -> Self {
         let now = Duration::from_secs(1000);
@@ -118,7 +90,7 @@ impl Pair {
     }
 
     const fn is_over(&self) -> bool {
-        matches!((self.client.state, self.server.state), (State::Closed(_), State::Closed(_)))
+        self.client.is_closed() && self.server.is_closed()
     }
 
     /// Something happens between them, or to one of them.
@@ -197,18 +169,7 @@ impl Pair {
         let client =
             self.client.run(now, draw, |engine, event, draw, out| visitor.hear(engine, event, draw, now, out))?;
         let server = self.server.run(now, draw, |engine, event, draw, out| host.hear(engine, event, draw, now, out))?;
-        if (self.client.state, self.server.state) != (State::Switching, State::Switching) {
-            return Ok(client || server);
-        }
-        if draw.octet() < 240 {
-            Engine::switched(&mut self.client.engine, Switched::Tls(TlsInfo::default()), now);
-            Engine::switched(&mut self.server.engine, Switched::Tls(TlsInfo::default()), now);
-            (self.client.state, self.server.state) = (State::Open, State::Open);
-        } else {
-            self.client.hear_no_more();
-            self.server.hear_no_more();
-        }
-        Ok(true)
+        Ok(shake_hands(&mut self.client, &mut self.server, draw, now) || client || server)
     }
 
     /// Whether what is left on either side fits what happened.
@@ -253,77 +214,6 @@ impl Pair {
     }
 }
 
-impl<E: Engine> Half<E> {
-    fn new(engine: E) -> Self {
-        Self { engine, input: BytesMut::new(), out: BytesMut::new(), state: State::Open, open: None }
-    }
-
-    fn hear_no_more(&mut self) {
-        if !matches!(self.state, State::Closed(_)) {
-            self.state = State::Deaf;
-            self.engine.handle_eof();
-        }
-    }
-
-    /// Goes on until more must come; says whether anything happened.
-    fn run(
-        &mut self,
-        now: Duration,
-        draw: &mut Draw<'_>,
-        mut hear: impl FnMut(&mut E, E::Event, &mut Draw<'_>, &mut BytesMut) -> Result<(), Broken>,
-    ) -> Result<bool, Broken> {
-        let before = self.out.len();
-        // Each turn takes an octet, or is one of a few that need none.
-        for turn in 0..64 + 4 * self.input.len() {
-            match self.engine.next_event(now, &mut self.input, &mut self.out) {
-                Step::Event(event) if E::is_question(&event) && takes_time(draw) => self.open = Some(event),
-                Step::Event(event) => hear(&mut self.engine, event, draw, &mut self.out)?,
-                Step::NeedInput => return Ok(turn > 0 || self.out.len() > before),
-                Step::YourTurn if self.open.is_some() && takes_time(draw) => return Ok(turn > 0),
-                Step::YourTurn => {
-                    let Some(event) = self.open.take() else {
-                        return Err(Broken::new("says that an answer was none"));
-                    };
-                    hear(&mut self.engine, event, draw, &mut self.out)?;
-                }
-                Step::Switch(_) if self.state == State::Open => {
-                    self.state = State::Switching;
-                    return Ok(true);
-                }
-                Step::Switch(_) => return Ok(turn > 0),
-                Step::Close(why) => {
-                    let closes = !matches!(self.state, State::Closed(_));
-                    self.state = State::Closed(why);
-                    return Ok(closes);
-                }
-            }
-        }
-        Err(Broken::new("goes on and on without input"))
-    }
-}
-
-/// Whether an application answers later.
-fn takes_time(draw: &mut Draw<'_>) -> bool {
-    draw.octet() >= 230
-}
-
-/// Carries octets, and behind the last one that nothing follows; says whether that was anything.
-fn carry<A: Engine, B: Engine>(from: &mut Half<A>, to: &mut Half<B>, line: Line, at_most: usize) -> bool {
-    if line == Line::Cut || matches!(to.state, State::Closed(_)) {
-        from.out.clear();
-        return false;
-    }
-    let room = to.engine.max_input().saturating_sub(to.input.len());
-    let length = from.out.len().min(at_most).min(room);
-    to.input.extend_from_slice(from.out.get(..length).unwrap_or_default());
-    from.out.advance(length);
-    let ends = matches!(from.state, State::Closed(_)) && from.out.is_empty() && to.state != State::Deaf;
-    if ends {
-        to.hear_no_more();
-    }
-    length > 0 || ends
-}
-
 /// What the client's application says to a challenge.
 const RESPONSE: &[u8] = b"response";
 
@@ -360,12 +250,4 @@ fn sent(texts: &[Vec<u8>], number: u32) -> Vec<u8> {
 
 fn is_ended(text: &[u8]) -> bool {
     text.is_empty() || text.ends_with(b"\r\n")
-}
-
-fn reason(draw: &mut Draw<'_>) -> ShutDown {
-    match draw.octet() % 4 {
-        0 | 1 => ShutDown::Stopping,
-        2 => ShutDown::Overloaded,
-        _ => ShutDown::Fault,
-    }
 }

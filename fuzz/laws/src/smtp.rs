@@ -20,7 +20,7 @@ pub(crate) use self::config::domain;
 use self::config::{BARE, LONGEST_BODY, PLAIN_LMTP, PROGRESS, PROMISING, STRICT, TINY_MESSAGES, configuration, link};
 use self::resets::RESETS;
 use self::words::WORDS;
-pub(crate) use self::written::write_message;
+pub(crate) use self::written::{write_line, write_message};
 use crate::wire::hex;
 use crate::{Draw, Enclosed, Reset, Said, Subject, Written};
 

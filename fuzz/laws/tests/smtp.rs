@@ -17,8 +17,29 @@ common::laws!(Server, 512, {
     verbs => Excuses,
 });
 
-/// All that can happen in a server's session, but for a handshake that never ends: the player's always do.
+/// All that can happen in a server's session, and the codes of the engine's own replies; but for a handshake that never ends: the player's always do.
 const EVERYTHING: &[&str] = &[
+    "214",
+    "220",
+    "221",
+    "235",
+    "250",
+    "252",
+    "334",
+    "354",
+    "421",
+    "452",
+    "500",
+    "501",
+    "502",
+    "503",
+    "504",
+    "530",
+    "538",
+    "552",
+    "553",
+    "554",
+    "555",
     "Aborted",
     "Auth",
     "Bulk",

@@ -133,18 +133,15 @@ fn write_command(draw: &mut Draw<'_>) -> Written {
     if let Some(octet) = line.get_mut(at) {
         *octet = draw.octet();
     }
+    write_line(&line)
+}
+
+/// The command that a line is, as it is written; NOOP if it is none.
+pub(crate) fn write_line(line: &[u8]) -> Written {
+    let command = Command::parse(line).unwrap_or(Command::Noop);
     let mut wire = BytesMut::new();
-    let meant = match Command::parse(&line) {
-        Ok(command) => {
-            command.write(&mut wire);
-            meaning(&command)
-        }
-        Err(_) => {
-            Command::Noop.write(&mut wire);
-            meaning(&Command::Noop)
-        }
-    };
-    Written { wire: wire.to_vec(), meant, read: read_command }
+    command.write(&mut wire);
+    Written { wire: wire.to_vec(), meant: meaning(&command), read: read_command }
 }
 
 fn read_command(wire: &[u8]) -> String {
