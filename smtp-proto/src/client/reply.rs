@@ -57,7 +57,8 @@ impl ClientSession {
         let replies = pending.replies.saturating_add(1);
         if replies < self.replies_to(kind) {
             self.pending.push_front(Pending { replies, ..pending });
-        } else if kind == Kind::Verdict {
+        } else if kind == Kind::Verdict || kind == Kind::Chunk && reply.class() != Class::Success {
+            // The message is done with, one way or the other; chunks that follow a refused one are each refused once.
             self.recipients = 0;
         }
         self.restart_deadline(now);
@@ -72,10 +73,10 @@ impl ClientSession {
         Ok(())
     }
 
-    /// RFC 2033 §4.2: each accepted recipient has a verdict. Where there is none, a BDAT is still refused.
+    /// How many replies there are in all, if there is one. RFC 2033 §4.2: each accepted recipient has a verdict.
     fn replies_to(&self, kind: Kind) -> u32 {
         match (kind, self.config.protocol) {
-            (Kind::Verdict, Protocol::Lmtp) => self.recipients.max(1),
+            (Kind::Verdict, Protocol::Lmtp) => self.recipients,
             (_, Protocol::Smtp | Protocol::Lmtp) => 1,
         }
     }

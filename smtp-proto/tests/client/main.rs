@@ -14,3 +14,4 @@ mod chunks;
 mod common;
 mod dialogue;
 mod offers;
+mod servers;
