@@ -208,14 +208,18 @@ impl Delivery {
 
     fn log_in(&mut self, now: Duration, out: &mut BytesMut) {
         let Some(login) = &self.policy.login else { return self.begin_message() };
-        let opening = login.begin(self.session.capabilities());
-        let (command, answers) =
-            opening.map_or((None, Answers::Asked(None)), |Opening { command, answers }| (Some(command), answers));
-        self.phase = Phase::Login(answers);
-        match command.map(|command| self.session.send(&command, now, out)) {
-            None | Some(Err(SendError::NotOffered)) => self.defer(Trouble::Login, NO_LOGIN),
+        self.phase = Phase::Login(Answers::Asked(None));
+        let sent = match login.begin(self.session.capabilities()) {
+            Some(Opening { command, answers }) => {
+                self.phase = Phase::Login(answers);
+                self.session.send(&command, now, out)
+            }
+            None => Err(SendError::NotOffered),
+        };
+        match sent {
+            Err(SendError::NotOffered) => self.defer(Trouble::Login, NO_LOGIN),
             // Or we leave, and the session will say so.
-            Some(Ok(_) | Err(SendError::NotNow | SendError::Wait)) => {}
+            Ok(_) | Err(SendError::NotNow | SendError::Wait) => {}
         }
     }
 
@@ -223,6 +227,8 @@ impl Delivery {
         match reply.class() {
             // RFC 4954 §4: EHLO is said again behind a security layer only, and here is none.
             Class::Success => self.begin_message(),
+            // We leave, and the session has ended before it was asked.
+            Class::Intermediate if self.session.is_over() => {}
             Class::Intermediate => return self.challenged(&reply, now, out),
             Class::Transient | Class::Permanent => self.defer_by_server(Trouble::Login, reply),
         }

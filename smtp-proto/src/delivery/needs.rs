@@ -34,7 +34,7 @@ impl Lack {
     /// What a server would say.
     pub(super) const fn reply(self) -> Reply {
         match self {
-            // RFC 8689 §5.
+            // RFC 8689 §7.
             Self::RequireTls => refusal(ReplyCode::MAILBOX_UNAVAILABLE, 7, 30, "the server does not take REQUIRETLS"),
             Self::SmtpUtf8 => refusal(ReplyCode::NAME_NOT_ALLOWED, 6, 7, "the server does not take SMTPUTF8"),
             Self::EightBitMime => refusal(ReplyCode::FAILED, 6, 3, "the server does not take 8BITMIME"),
@@ -67,7 +67,7 @@ impl Envelope {
     /// # Errors
     /// What of it the server lacks. Where an extension's promise would be broken by a server that does not know it, the message
     /// may not go there: by RFC 6531 §3.2, RFC 3030 §3, RFC 8689 §4.2.1, RFC 2852 §4 (where it is to be returned when it is
-    /// late) and RFC 4865 §4.
+    /// late) and RFC 4865 §5.
     pub(super) fn means(&self, offers: &Capabilities, is_under_tls: bool, chunking: Chunking) -> Result<Means, Lack> {
         let (needs, extensions) = (&self.mail.parameters, &offers.extensions);
         let is_due = needs.deliver_by.is_some_and(|by| by.mode() == ByMode::Return);
@@ -141,7 +141,7 @@ impl Envelope {
 }
 
 impl Rcpt {
-    /// RFC 7293 §5.2: the recipient is not to get it from a server that cannot see to the condition.
+    /// RFC 7293 §3.1: the recipient is not to get it from a server that cannot see to the condition.
     pub(super) fn needs_rrvs(&self) -> bool {
         self.parameters.rrvs.is_some_and(|rrvs| rrvs.otherwise == RrvsAction::Reject)
     }

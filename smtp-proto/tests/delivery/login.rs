@@ -175,6 +175,12 @@ fn a_session_lost_in_a_login_says_where() {
     assert_eq!(client.closed(), Close::ShutDown(ShutDown::Stopping));
     let report = client.reports.pop().unwrap();
     assert_eq!(report.trouble, Some(Trouble::Lost(Close::ShutDown(ShutDown::Stopping))));
+    // Nor is anybody asked what nobody will hear.
+    let (mut client, _) = offered(sasl("X", None), &["AUTH X"]);
+    client.delivery.shut_down(ShutDown::Stopping, client.now, &mut client.out);
+    assert_eq!(client.hear("334 "), "");
+    assert_eq!(client.told(), "deferred Us login 451 4.3.2 the session was ended\nLost(ShutDown(Stopping))\n");
+    assert_eq!(client.asked, []);
 }
 
 #[test]

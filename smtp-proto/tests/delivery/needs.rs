@@ -118,7 +118,7 @@ fn an_original_recipient_beyond_ascii_is_told_to_every_server_with_dsn() {
 
 #[test]
 fn a_condition_that_nobody_can_see_to_fails_its_recipient_only() {
-    // RFC 7293 §3: ;R, which is the default.
+    // RFC 7293 §3.1: ;R, which is the default.
     let mut envelope = envelope(&["a", "b", "c"]);
     envelope.recipients[1].parameters.rrvs = Rrvs::parse("2014-04-03T23:01:00Z").ok();
     let new = || Client::new(Protocol::Smtp, envelope.clone(), Policy::default()).play(&[GREETING]);
