@@ -8,7 +8,7 @@ use crate::{ClientLimits, Violation};
 /// Finds where the line ends whose first `scanned` octets are known not to hold its end.
 ///
 /// RFC 5321 §2.3.8: a line ends with CRLF. This is the only place that says so; a lone CR or LF is an octet of the line.
-fn line_end(octets: &[u8], scanned: usize) -> Option<usize> {
+pub(crate) fn line_end(octets: &[u8], scanned: usize) -> Option<usize> {
     memchr_iter(b'\n', octets.get(scanned..)?)
         .filter_map(|at| scanned.saturating_add(at).checked_sub(1))
         .find(|end| octets.get(*end) == Some(&b'\r'))

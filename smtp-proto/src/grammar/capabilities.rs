@@ -13,6 +13,7 @@ use super::proxied::{XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES};
 use super::reply::Reply;
 use super::session_limits::SessionLimits;
 use super::text::Mechanism;
+use super::verb::upper_case;
 
 /// What the reply to the latest EHLO or LHLO offers; the default offers nothing, as HELO does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,20 +125,21 @@ impl Capabilities {
     }
 
     fn add(&mut self, line: &str) {
-        let (keyword, argument) = line.split_once(' ').unwrap_or((line, ""));
-        let is = |name: &str| keyword.eq_ignore_ascii_case(name);
-        if is("STARTTLS") {
-            self.start_tls = true;
-        } else if is("SIZE") {
-            self.size = Some(SizeLimit::parse(argument.trim_ascii()));
-        } else if is("AUTH") {
-            self.add_mechanisms(argument);
-        } else if let Some(first) = keyword.get(..5).filter(|start| start.eq_ignore_ascii_case("AUTH=")) {
-            // An old spelling, which some servers still say beside the right one.
-            self.add_mechanisms(keyword.get(first.len()..).unwrap_or_default());
-            self.add_mechanisms(argument);
-        } else {
-            self.extensions.add(keyword, argument.trim_ascii());
+        let space = line.bytes().position(|octet| octet == b' ').unwrap_or(line.len());
+        let (keyword, argument) = line.split_at_checked(space).unwrap_or((line, ""));
+        let argument = argument.trim_ascii();
+        match upper_case(keyword, &mut [0; KEYWORD_MAX]) {
+            b"STARTTLS" => self.start_tls = true,
+            b"SIZE" => self.size = Some(SizeLimit::parse(argument)),
+            b"AUTH" => self.add_mechanisms(argument),
+            capitals => match keyword.split_at_checked(5) {
+                // An old spelling, which some servers still say beside the right one.
+                Some((first, name)) if first.eq_ignore_ascii_case("AUTH=") => {
+                    self.add_mechanisms(name);
+                    self.add_mechanisms(argument);
+                }
+                Some(_) | None => self.extensions.add(capitals, argument),
+            },
         }
     }
 
@@ -180,18 +182,21 @@ impl Extensions {
         limits: SessionLimits::NONE,
     };
 
-    fn add(&mut self, keyword: &str, argument: &str) {
-        let is = |name: &str| keyword.eq_ignore_ascii_case(name);
-        if is("DELIVERBY") {
-            // RFC 2852 §2: options that other documents add follow the time.
-            let time = argument.split(',').next().unwrap_or_default();
-            self.deliver_by = Some(DeliverByLimit { shortest: Interval::parse(time).ok() });
-        } else if is("FUTURERELEASE") {
-            self.future_release = FutureRelease::parse(argument).or(self.future_release);
-        } else if is("LIMITS") {
-            self.limits = SessionLimits::parse(argument);
-        } else if let Some(plain) = PLAIN.iter().find(|plain| is(plain.keyword)) {
-            *(plain.field)(self) = true;
+    /// Adds what a keyword in capitals stands for.
+    fn add(&mut self, keyword: &[u8], argument: &str) {
+        match keyword {
+            b"DELIVERBY" => {
+                // RFC 2852 §2: options that other documents add follow the time.
+                let time = argument.split(',').next().unwrap_or_default();
+                self.deliver_by = Some(DeliverByLimit { shortest: Interval::parse(time).ok() });
+            }
+            b"FUTURERELEASE" => self.future_release = FutureRelease::parse(argument).or(self.future_release),
+            b"LIMITS" => self.limits = SessionLimits::parse(argument),
+            _ => {
+                if let Some(plain) = PLAIN.iter().find(|plain| plain.keyword.as_bytes() == keyword) {
+                    *(plain.field)(self) = true;
+                }
+            }
         }
     }
 }
@@ -225,35 +230,35 @@ impl Offers<'_> {
     ) {
         let Self { start_tls, size, extensions } = *self;
         let mut lines = Lines { latest: out.len(), out };
-        lines.add(format_args!("{host}"));
+        lines.add(host.as_str(), "");
         match size {
-            Some(SizeLimit::Unknown) => lines.add(format_args!("SIZE")),
-            Some(SizeLimit::Octets(octets)) => lines.add(format_args!("SIZE {octets}")),
+            Some(SizeLimit::Unknown) => lines.add("SIZE", ""),
+            Some(SizeLimit::Octets(octets)) => lines.add_shown(format_args!("SIZE {octets}")),
             None => {}
         }
         if start_tls {
-            lines.add(format_args!("STARTTLS"));
+            lines.add("STARTTLS", "");
         }
         let mechanisms = Words(mechanisms.filter(|name| Mechanism::parse(name.as_ref()).is_ok()));
         if mechanisms.0.clone().next().is_some() {
-            lines.add(format_args!("AUTH{mechanisms}"));
+            lines.add_shown(format_args!("AUTH{mechanisms}"));
         }
         let mut offered = *extensions;
         for Plain { keyword, argument, field } in PLAIN {
             if *field(&mut offered) {
-                lines.add(format_args!("{keyword}{argument}"));
+                lines.add(keyword, argument);
             }
         }
         match extensions.deliver_by {
-            Some(DeliverByLimit { shortest: Some(shortest) }) => lines.add(format_args!("DELIVERBY {shortest}")),
-            Some(DeliverByLimit { shortest: None }) => lines.add(format_args!("DELIVERBY")),
+            Some(DeliverByLimit { shortest: Some(shortest) }) => lines.add_shown(format_args!("DELIVERBY {shortest}")),
+            Some(DeliverByLimit { shortest: None }) => lines.add("DELIVERBY", ""),
             None => {}
         }
         if let Some(FutureRelease { max_interval, max_date_time }) = extensions.future_release {
-            lines.add(format_args!("FUTURERELEASE {max_interval} {max_date_time}"));
+            lines.add_shown(format_args!("FUTURERELEASE {max_interval} {max_date_time}"));
         }
         if !extensions.limits.is_empty() {
-            lines.add(format_args!("LIMITS {}", extensions.limits));
+            lines.add_shown(format_args!("LIMITS {}", extensions.limits));
         }
         lines.end();
     }
@@ -266,7 +271,15 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, text: fmt::Arguments<'_>) {
+    fn add(&mut self, keyword: &str, argument: &str) {
+        self.latest = self.out.len();
+        for text in ["250-", keyword, argument, "\r\n"] {
+            self.out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// A line that is spelled by what it is made of, which takes longer.
+    fn add_shown(&mut self, text: fmt::Arguments<'_>) {
         self.latest = self.out.len();
         // Writing to memory does not fail.
         let _ = write!(self.out, "250-{text}\r\n");
@@ -320,6 +333,9 @@ impl Plain {
         Self { keyword, argument: "", field }
     }
 }
+
+/// The longest keyword that is known.
+const KEYWORD_MAX: usize = "ENHANCEDSTATUSCODES".len();
 
 /// More than these no server means, and nobody picks from.
 const MECHANISMS_MAX: usize = 16;

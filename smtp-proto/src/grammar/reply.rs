@@ -2,12 +2,14 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
-use core::fmt::Write as _;
 
-use bytes::BytesMut;
+use bytes::{BufMut as _, BytesMut};
+use memchr::memchr;
 
 use super::error::{Expected, ParseError};
+use crate::frame::line_end;
 
 /// A reply: code, enhanced status code, and one or more lines of text.
 ///
@@ -57,6 +59,9 @@ pub struct Enhanced {
 /// Longest line of text. RFC 5321 §4.5.3.1.5: 512 octets with code and CRLF; an enhanced code may take ten more.
 const TEXT_LINE_MAX: usize = 490;
 
+/// What a line holds beside its text: code, enhanced code, CRLF.
+const HEAD_MAX: usize = "250-2.999.999 \r\n".len();
+
 impl Reply {
     /// A reply with an enhanced status code. Each `\n` in the text begins another line.
     #[must_use]
@@ -80,40 +85,29 @@ impl Reply {
     /// # Errors
     /// Where it is not one.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
-        let mut reply: Option<Self> = None;
-        let (mut at, mut rest) = (0_usize, text);
-        loop {
-            let bad = ParseError { at, expected: Expected::ReplyCode };
-            let end = memchr::memmem::find(rest, b"\r\n").ok_or(bad)?;
-            let (line, behind) = rest.split_at_checked(end).ok_or(bad)?;
-            rest = behind.get(2..).unwrap_or_default();
-            let line = Line::parse(line).ok_or(bad)?;
-            if reply.as_ref().is_some_and(|reply| reply.code != line.code) {
-                return Err(bad);
+        let (first, mut rest) = Line::take(text, 0)?;
+        let (enhanced, words) = Enhanced::strip(first.code, first.text);
+        let mut whole = Vec::with_capacity(text.len());
+        push_printable(words, &mut whole);
+        let mut position = first.position;
+        while let Position::Inner = position {
+            let at = text.len().saturating_sub(rest.len());
+            let line;
+            (line, rest) = Line::take(rest, at)?;
+            if line.code != first.code {
+                return Err(ParseError { at, expected: Expected::ReplyCode });
             }
-            reply = Some(Self::with_line(reply, &line));
-            at = text.len().saturating_sub(rest.len());
-            match (line.position, reply) {
-                (Position::Last, Some(reply)) if rest.is_empty() => return Ok(reply),
-                (Position::Last, _) => return Err(ParseError { at, expected: Expected::End }),
-                (Position::Inner, so_far) => reply = so_far,
-            }
+            let (also, words) = Enhanced::strip(line.code, line.text);
+            whole.push(b'\n');
+            push_printable(if also == enhanced { words } else { line.text }, &mut whole);
+            position = line.position;
         }
-    }
-
-    fn with_line(so_far: Option<Self>, line: &Line<'_>) -> Self {
-        let Some(mut reply) = so_far else {
-            let (enhanced, text) = Enhanced::strip(line.code, line.text);
-            return Self { code: line.code, enhanced, text: Cow::Owned(printable(text)) };
-        };
-        let text = match Enhanced::strip(line.code, line.text) {
-            (enhanced @ Some(_), text) if enhanced == reply.enhanced => text,
-            (_, _) => line.text,
-        };
-        let whole = reply.text.to_mut();
-        whole.push('\n');
-        whole.push_str(&printable(text));
-        reply
+        if !rest.is_empty() {
+            return Err(ParseError { at: text.len().saturating_sub(rest.len()), expected: Expected::End });
+        }
+        // All of it is ASCII.
+        let text = String::from_utf8(whole).unwrap_or_default();
+        Ok(Self { code: first.code, enhanced, text: Cow::Owned(text) })
     }
 
     /// The code.
@@ -148,17 +142,36 @@ impl Reply {
 
     /// Appends the reply's lines, CRLF included. A line that is too long goes out as several.
     pub fn write(&self, out: &mut BytesMut) {
-        let mut lines = self.lines().flat_map(folded).peekable();
-        while let Some(line) = lines.next() {
-            let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            // Writing to memory does not fail.
-            let _ = write!(out, "{}{separator}", self.code);
-            if let Some(enhanced) = self.enhanced {
-                let _ = write!(out, "{}.{}.{} ", self.code.first_digit(), enhanced.subject, enhanced.detail);
+        let mut rest = self.text.as_bytes();
+        loop {
+            let end = memchr(b'\n', rest);
+            let mut line = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
+            while let Some((piece, more @ [_, ..])) = line.split_at_checked(TEXT_LINE_MAX) {
+                self.write_line(piece, b'-', out);
+                line = more;
             }
-            out.extend_from_slice(line);
-            out.extend_from_slice(b"\r\n");
+            let Some(next) = end.and_then(|end| rest.get(end.saturating_add(1)..)) else {
+                return self.write_line(line, b' ', out);
+            };
+            self.write_line(line, b'-', out);
+            rest = next;
         }
+    }
+
+    fn write_line(&self, text: &[u8], separator: u8, out: &mut BytesMut) {
+        out.reserve(text.len().saturating_add(HEAD_MAX));
+        let code @ [class, ..] = digits(self.code.0);
+        out.extend_from_slice(&code);
+        out.put_u8(separator);
+        if let Some(Enhanced { subject, detail }) = self.enhanced {
+            out.extend_from_slice(&[class, b'.']);
+            write_number(subject, out);
+            out.put_u8(b'.');
+            write_number(detail, out);
+            out.put_u8(b' ');
+        }
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\r\n");
     }
 
     /// The same reply with no more than so many octets of text, for those that are kept.
@@ -276,12 +289,8 @@ impl ReplyCode {
         self.0 / 100
     }
 
-    fn parse(digits: &[u8]) -> Option<Self> {
-        let value = digits.iter().try_fold(0_u16, |value, digit| {
-            let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-            value.checked_mul(10)?.checked_add(u16::from(digit))
-        })?;
-        Self::new(value)
+    fn parse(digits: [u8; 3]) -> Option<Self> {
+        digits.iter().all(u8::is_ascii_digit).then(|| value(&digits)).and_then(Self::new)
     }
 }
 
@@ -313,14 +322,17 @@ impl Enhanced {
     /// Takes an enhanced code of the reply code's class off the front of a line's text.
     fn strip(code: ReplyCode, text: &[u8]) -> (Option<Self>, &[u8]) {
         let found = || {
-            let end = memchr::memchr(b' ', text).unwrap_or(text.len());
-            let (word, rest) = text.split_at_checked(end)?;
-            let mut numbers = word.split(|octet| *octet == b'.').map(number);
-            let (class, subject, detail) = (numbers.next()??, numbers.next()??, numbers.next()??);
-            let fits = class == code.first_digit() && numbers.next().is_none();
-            fits.then(|| (Self::new(subject, detail), rest.get(1..).unwrap_or_default()))
+            let (class, rest) = number(text)?;
+            let (subject, rest) = number(rest.strip_prefix(b".")?)?;
+            let (detail, rest) = number(rest.strip_prefix(b".")?)?;
+            let words = match rest {
+                [] => rest,
+                [b' ', words @ ..] => words,
+                _ => return None,
+            };
+            (class == code.first_digit()).then_some((Self { subject, detail }, words))
         };
-        found().map_or((None, text), |(enhanced, rest)| (Some(enhanced), rest))
+        found().map_or((None, text), |(enhanced, words)| (Some(enhanced), words))
     }
 }
 
@@ -328,10 +340,30 @@ const fn cut(number: u16) -> u16 {
     if number > 999 { 999 } else { number }
 }
 
-/// One to three digits, the first of which is no needless zero (RFC 3463 §2).
-fn number(digits: &[u8]) -> Option<u16> {
-    let good = matches!(digits, [_] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]) && digits.iter().all(u8::is_ascii_digit);
-    good.then(|| digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0')))
+/// Takes one to three digits off the front, the first of which is no needless zero (RFC 3463 §2).
+fn number(text: &[u8]) -> Option<(u16, &[u8])> {
+    let length = text.iter().take(3).take_while(|octet| octet.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at_checked(length)?;
+    matches!(digits, [_] | [b'1'..=b'9', ..]).then(|| (value(digits), rest))
+}
+
+/// What no more than three digits say.
+fn value(digits: &[u8]) -> u16 {
+    digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit & 15))
+}
+
+/// The digits of a number below 1000.
+fn digits(number: u16) -> [u8; 3] {
+    [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' | u8::try_from(digit).unwrap_or_default())
+}
+
+/// Writes a number below 1000.
+fn write_number(number: u16, out: &mut BytesMut) {
+    match (number, digits(number)) {
+        (..=9, [_, _, ones]) => out.put_u8(ones),
+        (..=99, [_, tens, ones]) => out.extend_from_slice(&[tens, ones]),
+        (_, digits) => out.extend_from_slice(&digits),
+    }
 }
 
 /// One line of a reply.
@@ -348,9 +380,17 @@ enum Position {
 }
 
 impl<'a> Line<'a> {
+    /// Takes a line off the front of a text, which stands `at` octets into the reply.
+    fn take(text: &'a [u8], at: usize) -> Result<(Self, &'a [u8]), ParseError> {
+        line_end(text, 0)
+            .and_then(|end| text.split_at_checked(end))
+            .and_then(|(line, behind)| Some((Self::parse(line)?, behind.get(2..).unwrap_or_default())))
+            .ok_or(ParseError { at, expected: Expected::ReplyCode })
+    }
+
     fn parse(line: &'a [u8]) -> Option<Self> {
-        let (digits, rest) = line.split_at_checked(3)?;
-        let code = ReplyCode::parse(digits)?;
+        let (digits, rest) = line.split_first_chunk()?;
+        let code = ReplyCode::parse(*digits)?;
         let (position, text) = match rest {
             [] => (Position::Last, rest),
             [b' ', text @ ..] => (Position::Last, text),
@@ -363,21 +403,21 @@ impl<'a> Line<'a> {
 
 /// Replaces what has no place in a reply. Each `\n` ends a line.
 fn wire_safe(text: Cow<'static, str>) -> Cow<'static, str> {
-    if text.bytes().all(|octet| matches!(octet, b' '..=b'~' | b'\n')) {
+    // All octets are looked at whatever the first ones are, for that goes many at a time.
+    if text.bytes().fold(true, |safe, octet| safe & matches!(octet, b' '..=b'~' | b'\n')) {
         return text;
     }
     Cow::Owned(text.chars().map(|c| if matches!(c, ' '..='~' | '\n') { c } else { '?' }).collect())
 }
 
-/// The text of one line of a server's: what has no place in it, an LF too, is replaced.
-fn printable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
-}
-
-/// A line in pieces that are short enough, of which there is at least one.
-fn folded(line: &str) -> impl Iterator<Item = &[u8]> {
-    let rest = line.as_bytes().chunks(TEXT_LINE_MAX);
-    line.is_empty().then_some(&[][..]).into_iter().chain(rest)
+/// Appends the text of one line of a server's as ASCII: what has no place in it, an LF too, is replaced.
+fn push_printable(text: &[u8], whole: &mut Vec<u8>) {
+    if text.iter().fold(true, |printable, octet| printable & matches!(octet, b' '..=b'~')) {
+        whole.extend_from_slice(text);
+    } else {
+        let printable = |c| u8::try_from(c).ok().filter(|octet| matches!(octet, b' '..=b'~')).unwrap_or(b'?');
+        whole.extend(String::from_utf8_lossy(text).chars().map(printable));
+    }
 }
 
 #[cfg(test)]
@@ -406,7 +446,7 @@ mod tests {
         let long = Reply::plain(ReplyCode::OK, "x".repeat(1000));
         assert!(written(&long)[..].split(|octet| *octet == b'\n').all(|line| line.len() <= 511));
         let folded = Reply::parse(&written(&long)).unwrap();
-        assert_eq!(folded.lines().map(str::len).collect::<alloc::vec::Vec<_>>(), [490, 490, 20]);
+        assert_eq!(folded.lines().map(str::len).collect::<Vec<_>>(), [490, 490, 20]);
     }
 
     #[test]
@@ -415,7 +455,7 @@ mod tests {
         assert_eq!((reply.code(), reply.enhanced(), reply.to_string().as_str()), (ReplyCode::OK, None, "250 "));
         let reply = Reply::parse(b"550-5.1.1 a\r\n550-5.1.2 b\r\n550 c\xff\r\n").unwrap();
         assert_eq!(reply.enhanced(), Some(Enhanced::new(1, 1)));
-        assert_eq!(reply.lines().collect::<alloc::vec::Vec<_>>(), ["a", "5.1.2 b", "c?"]);
+        assert_eq!(reply.lines().collect::<Vec<_>>(), ["a", "5.1.2 b", "c?"]);
         // RFC 2034 §4: the class must agree; where it does not, it is text. So is what RFC 3463 §2 would not write so.
         for text in
             [&b"450 5.1.1 a\r\n"[..], b"550 05.1.1 a\r\n", b"550 5.01.1 a\r\n", b"550 5.1.1000 a\r\n", b"550 5.1 a\r\n"]
@@ -428,7 +468,7 @@ mod tests {
     #[test]
     fn nothing_but_crlf_ends_a_line_of_others() {
         let reply = Reply::parse(b"250-server\nSTARTTLS\r\n250 \rAUTH\r\n").unwrap();
-        assert_eq!(reply.lines().collect::<alloc::vec::Vec<_>>(), ["server?STARTTLS", "?AUTH"]);
+        assert_eq!(reply.lines().collect::<Vec<_>>(), ["server?STARTTLS", "?AUTH"]);
         let long = [b"250-x\r\n250 X".as_slice(), &[b'a'; 489], b"STARTTLS\r\n"].concat();
         assert_eq!(Reply::parse(&long).unwrap().lines().count(), 2, "a long line is one line");
     }
