@@ -25,6 +25,8 @@ pub enum Fault {
     Remembers,
     /// Obeys `QUIT` and `LOGOUT` wherever they are written.
     ObeysData,
+    /// Takes BDAT for a command that no octets follow.
+    RunsChunks,
     /// Leaves out an octet of what it writes.
     SkipsOctets,
     /// Writes an excuse when a verb is out of order.
@@ -74,6 +76,11 @@ impl<E: Engine> Engine for Faulty<E> {
         let obeys = |word: &[u8]| input.windows(word.len()).any(|octets| octets == word);
         if self.fault == Fault::ObeysData && (obeys(b"QUIT\r\n") || obeys(b"LOGOUT\r\n")) {
             self.engine.abort();
+        }
+        if self.fault == Fault::RunsChunks
+            && let Some(verb) = input.get_mut(..4).filter(|verb| *verb == b"BDAT")
+        {
+            verb.copy_from_slice(b"NOOP");
         }
         let before = out.len();
         let step = self.engine.next_event(now, input, out);

@@ -71,7 +71,7 @@ proptest! {
     ) {
         let text = pieces.concat();
         let cut = cut.index(text.len() + 1);
-        let smtp = laws::delivery::message(&text, cut);
+        let smtp = laws::delivery::stuffed(&text, cut);
         let pop3 = laws::pop3::message(&text, cut);
         let status = pop3.windows(2).position(|two| two == b"\r\n").unwrap() + 2;
         prop_assert_eq!(&pop3[status..], &smtp[..]);

@@ -3,6 +3,7 @@
 mod common;
 mod reach;
 
+use laws::planted::{Fault, Planted};
 use laws::smtp::Server;
 
 common::laws!(Server, 512, {
@@ -17,8 +18,16 @@ common::laws!(Server, 512, {
     verbs => Excuses,
 });
 
+#[test]
+fn octets_of_chunks_that_run_as_commands_are_noticed() {
+    let planted = Planted::new(Server, Fault::RunsChunks);
+    assert!(common::is_caught(|data| laws::bodies(&planted, data)));
+    assert!(common::is_caught(|data| laws::replies(&planted, data)));
+}
+
 /// All that can happen in a server's session, and the codes of the engine's own replies; but for a handshake that never ends: the player's always do.
 const EVERYTHING: &[&str] = &[
+    // Codes.
     "214",
     "220",
     "221",
@@ -40,38 +49,52 @@ const EVERYTHING: &[&str] = &[
     "553",
     "554",
     "555",
-    "Aborted",
+    // Events, and what is said in them.
     "Auth",
     "Bulk",
     "Connected",
     "Data",
     "End",
-    "Eof",
     "Etrn",
     "Expn",
     "Hello",
     "Mail",
-    "Quit",
     "Rcpt",
     "SaslCancelled",
     "SaslResponse",
-    "ShutDown(Fault)",
-    "ShutDown(Overloaded)",
-    "ShutDown(Stopping)",
-    "Timeout(\"body\")",
-    "Timeout(\"command\")",
-    "Timeout(\"sasl_response\")",
     "Tls",
-    "Violation(\"body_flood\")",
-    "Violation(\"chunk_flood\")",
-    "Violation(\"chunk_size\")",
-    "Violation(\"early_talk\")",
-    "Violation(\"not_smtp\")",
-    "Violation(\"pipelined_tls\")",
-    "Violation(\"too_many_logins\")",
-    "Violation(\"too_many_transactions\")",
-    "Violation(\"too_many_violations\")",
-    "Violation(\"too_much_chatter\")",
+    "Vrfy",
+    "Xclient",
+    "Xforward",
+    "ADV",
+    "BinaryMime",
+    "DeliverBy",
+    "EightBit",
+    "EightBitMime",
+    "For",
+    "Headers",
+    "IPv6",
+    "Known",
+    "Ehlo",
+    "Helo",
+    "Lhlo",
+    "Notify",
+    "Null",
+    "OriginalRecipient",
+    "Postmaster",
+    "Priority",
+    "Reject",
+    "Remote",
+    "Return",
+    "Rrvs",
+    "SevenBit",
+    "Solicitation",
+    "TemporarilyUnavailable",
+    "Unavailable",
+    "Unknown",
+    "Until",
+    "Xtext",
+    // Violations.
     "Violation(Argument)",
     "Violation(BareLineEnd)",
     "Violation(Base64)",
@@ -106,9 +129,26 @@ const EVERYTHING: &[&str] = &[
     "Violation(UnknownParameter)",
     "Violation(UnofferedParameter)",
     "Violation(Utf8Address)",
-    "Vrfy",
-    "Xclient",
-    "Xforward",
+    // Ends.
+    "Eof",
+    "Quit",
+    "ShutDown(Fault)",
+    "ShutDown(Overloaded)",
+    "ShutDown(Stopping)",
+    "Timeout(\"body\")",
+    "Timeout(\"command\")",
+    "Timeout(\"sasl_response\")",
+    "Violation(\"body_flood\")",
+    "Violation(\"chunk_flood\")",
+    "Violation(\"chunk_size\")",
+    "Violation(\"early_talk\")",
+    "Violation(\"not_smtp\")",
+    "Violation(\"pipelined_tls\")",
+    "Violation(\"too_many_logins\")",
+    "Violation(\"too_many_transactions\")",
+    "Violation(\"too_many_violations\")",
+    "Violation(\"too_much_chatter\")",
+    "Aborted",
 ];
 
 #[test]

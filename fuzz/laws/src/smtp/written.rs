@@ -29,7 +29,7 @@ pub(crate) fn write_message(draw: &mut Draw<'_>) -> Written {
     for _ in 0..draw.octet() % 24 {
         text.extend_from_slice(draw.pick(&[b".".as_slice(), b"\r\n", b"x", b"\r\n.", b"\xc3\xa4", b"\r\n.\r\n"]));
     }
-    let wire = crate::delivery::message(&text, draw.below(text.len() + 1));
+    let wire = crate::delivery::stuffed(&text, draw.below(text.len() + 1));
     if !text.is_empty() && !text.ends_with(b"\r\n") {
         text.extend_from_slice(b"\r\n");
     }

@@ -73,7 +73,7 @@ enum Asked {
 
 impl Server {
     /// A server that was asked nothing yet.
-    pub(super) fn new(config: &ClientConfig, link: &Link) -> Self {
+    pub(crate) fn new(config: &ClientConfig, link: &Link) -> Self {
         Self {
             protocol: config.protocol,
             window: config.limits.window,

@@ -1,6 +1,8 @@
 //! The nine laws as property tests over a subject, and their planted faults.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 
 /// Octets that make a script: mostly words, in few pieces, now and then anything.
 pub(crate) fn data() -> impl Strategy<Value = Vec<u8>> {
@@ -19,6 +21,12 @@ pub(crate) fn data() -> impl Strategy<Value = Vec<u8>> {
         data.extend(wire.concat());
         data
     })
+}
+
+/// Whether a law is broken in one of 400 runs.
+pub(crate) fn is_caught(law: impl Fn(&[u8]) -> Result<(), laws::Broken>) -> bool {
+    let mut runner = TestRunner::deterministic();
+    (0..400).any(|_| data().new_tree(&mut runner).is_ok_and(|tree| law(&tree.current()).is_err()))
 }
 
 /// Tests of the laws over `$subject`, by name.
@@ -46,13 +54,7 @@ macro_rules! laws {
                 #[test]
                 fn catches_its_fault() {
                     let planted = laws::planted::Planted::new($subject, laws::planted::Fault::$fault);
-                    let mut runner = proptest::test_runner::TestRunner::deterministic();
-                    let found = (0..400).any(|_| {
-                        let tree = proptest::strategy::Strategy::new_tree(&crate::common::data(), &mut runner);
-                        let data = proptest::strategy::ValueTree::current(&tree.unwrap());
-                        laws::$law(&planted, &data).is_err()
-                    });
-                    assert!(found, "no run of 400 has found the planted fault");
+                    assert!(crate::common::is_caught(|data| laws::$law(&planted, data)), "no run has found the planted fault");
                 }
             }
         )*

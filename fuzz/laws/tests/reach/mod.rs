@@ -33,7 +33,7 @@ pub(crate) fn reached<S: Subject>(subject: &S, runs: usize) -> BTreeSet<String> 
         if player.transcript.close.is_none() {
             player.end().unwrap();
         }
-        reached.extend(player.transcript.told.iter().map(name));
+        reached.extend(player.transcript.told.iter().flat_map(names));
         reached.extend(player.transcript.close.map(|close| format!("{close:?}")));
         reached.extend(first_words(&player.transcript.said));
     }
@@ -45,12 +45,15 @@ fn first_words(said: &[u8]) -> BTreeSet<String> {
     String::from_utf8_lossy(said).lines().map(word).collect()
 }
 
-/// What an event is called; a violation, by its own name.
-fn name(told: &Told) -> String {
+/// What is named in an event: the event itself, and what is inside; a violation, by its own name.
+fn names(told: &Told) -> Vec<String> {
     match told {
-        Told::Event(event) if event.starts_with("Violation(") => event.clone(),
-        Told::Event(event) => event.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into(),
-        Told::Bulk(_) => "Bulk".into(),
-        Told::Switched(layer) => format!("{layer:?}"),
+        Told::Event(event) if event.starts_with("Violation(") => vec![event.clone()],
+        Told::Event(event) => {
+            let words = event.split(|c: char| !c.is_alphanumeric());
+            words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase())).map(String::from).collect()
+        }
+        Told::Bulk(_) => vec!["Bulk".into()],
+        Told::Switched(layer) => vec![format!("{layer:?}")],
     }
 }

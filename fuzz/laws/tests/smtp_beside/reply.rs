@@ -112,6 +112,11 @@ const REASONS: &[Reason<Case>] = &[
         let class = |theirs: &Meaning| theirs.enhanced.is_some_and(|(class, _, _)| class != theirs.code / 100);
         case.theirs.as_ref().is_some_and(class)
     }),
+    Reason::new("RFC 2034 §4: an enhanced code's class is one digit; they let zeros stand before it", |case| {
+        case.both().is_some_and(|(ours, theirs)| {
+            theirs.enhanced.is_some() && ours.text.lines().any(|line| line.starts_with('0'))
+        })
+    }),
     Reason::new("RFC 3463 §2: its numbers have up to three digits; theirs go up to 255", |case| {
         case.theirs.as_ref().is_some_and(|theirs| theirs.enhanced.is_some_and(|(_, _, detail)| detail == 255))
     }),
