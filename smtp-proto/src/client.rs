@@ -107,7 +107,7 @@ enum Phase {
     /// The application commands, the server replies.
     Ready,
     /// The application: a SASL response.
-    Sasl(Ticket),
+    Sasl(Pending),
     /// The application: the message.
     Body(Stuff),
     /// The application: the octets of a chunk.

@@ -188,7 +188,7 @@ enum Turn {
 /// |---|---|
 /// | `SIZE=`, `AUTH=`, `BODY=7BIT` | `SMTPUTF8`, also for an address beyond ASCII |
 /// | `RET=`, `ENVID=`, `NOTIFY=`, `ORCPT=` | `BODY=8BITMIME`; `BODY=BINARYMIME`, with CHUNKING |
-/// | `MT-PRIORITY=`, `SOLICIT=` | `REQUIRETLS`, under TLS; the certificate is the driver's to verify |
+/// | `MT-PRIORITY=`, `SOLICIT=`, `REQUIRETLS` from nobody (a report) | `REQUIRETLS`, under TLS; the certificate is the driver's to verify |
 /// | `BY=` with [`ByMode::Notify`](crate::ByMode::Notify) | `BY=` with [`ByMode::Return`](crate::ByMode::Return) |
 /// | `RRVS=` with [`RrvsAction::Continue`](crate::RrvsAction::Continue) | `RRVS=` with [`RrvsAction::Reject`](crate::RrvsAction::Reject), for that recipient |
 /// | `XDELIVERY=`, `XEPOCH=` | `HOLDFOR=`, `HOLDUNTIL=` |

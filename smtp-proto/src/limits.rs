@@ -97,6 +97,8 @@ pub struct ClientLimits {
     /// Commands under way at once where the server speaks PIPELINING. More of them gain nothing, and their replies must fit
     /// into what the network holds while we write (RFC 2920 §3.1).
     pub window: usize,
+    /// Challenges of one SASL exchange; one more ends the session. The mechanisms in use need one to three.
+    pub challenges: u32,
     /// Transactions of one message, where the server takes few recipients at a time. The message goes out in each of them; who is
     /// left then is deferred.
     pub transactions: u32,
@@ -110,6 +112,7 @@ impl Default for ClientLimits {
             reply: 64 * 1024,
             kept_reply: 1024,
             window: 100,
+            challenges: 20,
             transactions: 100,
         }
     }

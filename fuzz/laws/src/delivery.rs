@@ -267,7 +267,15 @@ fn visit(number: u8) -> Visit {
     let protocol = if number % 6 < 3 { Protocol::Smtp } else { Protocol::Lmtp };
     let limits = match number % 12 {
         0..6 => ClientLimits::default(),
-        _ => ClientLimits { reply_line: 80, reply_lines: 14, reply: 400, kept_reply: 10, window: 2, transactions: 2 },
+        _ => ClientLimits {
+            reply_line: 80,
+            reply_lines: 14,
+            reply: 400,
+            kept_reply: 10,
+            window: 2,
+            challenges: 2,
+            transactions: 2,
+        },
     };
     let plain = Policy { tls, ..Policy::default() };
     let mechanism = Mechanism::parse("X").ok().map(Mechanism::into_owned);

@@ -113,12 +113,26 @@ impl Subject for Client {
 }
 
 /// Limits that a script can reach, yet with room for a dialogue.
-const ROOMY: ClientLimits =
-    ClientLimits { reply_line: 512, reply_lines: 40, reply: 4096, kept_reply: 100, window: 8, transactions: 2 };
+const ROOMY: ClientLimits = ClientLimits {
+    reply_line: 512,
+    reply_lines: 40,
+    reply: 4096,
+    kept_reply: 100,
+    window: 8,
+    challenges: 3,
+    transactions: 2,
+};
 
 /// Limits that every other script reaches.
-const TIGHT: ClientLimits =
-    ClientLimits { reply_line: 60, reply_lines: 4, reply: 120, kept_reply: 10, window: 2, transactions: 1 };
+const TIGHT: ClientLimits = ClientLimits {
+    reply_line: 60,
+    reply_lines: 4,
+    reply: 120,
+    kept_reply: 10,
+    window: 2,
+    challenges: 1,
+    transactions: 1,
+};
 
 fn configuration(number: u8) -> ClientConfig {
     ClientConfig {

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{ClientEvent, ClientSession, Kind, Last, Pending, Phase, Ticket};
+use super::{ClientEvent, ClientSession, Kind, Last, Pending, Phase};
 use crate::body::Stuff;
 use crate::{Capabilities, Class, Close, Protocol, Reply, ReplyCode, ShutDown, Violation};
 
@@ -41,8 +41,11 @@ impl ClientSession {
 
     /// One reply less is owed: what it changes.
     fn settle(&mut self, pending: Pending, reply: &Reply, now: Duration) -> Result<(), Violation> {
-        let Pending { ticket, kind, .. } = pending;
+        let kind = pending.kind;
         match (kind, reply.class()) {
+            (Kind::Auth, Class::Intermediate) if pending.replies >= self.config.limits.challenges => {
+                return Err(Violation::BadReply);
+            }
             (Kind::Data | Kind::Auth, Class::Intermediate) => {}
             // Whoever says that a message is done before it was sent means something else than SMTP.
             (Kind::Data, Class::Success) | (_, Class::Intermediate) => return Err(Violation::BadReply),
@@ -64,7 +67,7 @@ impl ClientSession {
         self.restart_deadline(now);
         match reply.class() {
             Class::Success => self.succeeded(kind, reply, now),
-            Class::Intermediate => self.asked(kind, ticket),
+            Class::Intermediate => self.asked(Pending { replies, ..pending }),
             Class::Transient | Class::Permanent => {}
         }
         if kind == Kind::Quit {
@@ -99,11 +102,11 @@ impl ClientSession {
     }
 
     /// The server asks for more: a SASL response, or the message.
-    fn asked(&mut self, kind: Kind, ticket: Ticket) {
-        self.phase = match (kind, self.last) {
+    fn asked(&mut self, pending: Pending) {
+        self.phase = match (pending.kind, self.last) {
             // We leave, and begin nothing that would have to be ended: what was not ended was not sent.
             (_, Last::ShutDown(why) | Last::Both(why)) => Phase::Closed(Close::ShutDown(why)),
-            (Kind::Auth, Last::No | Last::Eof) => Phase::Sasl(ticket),
+            (Kind::Auth, Last::No | Last::Eof) => Phase::Sasl(pending),
             (_, Last::No | Last::Eof) => Phase::Body(Stuff::new()),
         };
     }

@@ -257,11 +257,12 @@ impl ClientSession {
     }
 
     fn sasl_line(&mut self, line: &str, now: Duration, out: &mut BytesMut) -> Result<(), Misuse> {
-        let Phase::Sasl(ticket) = self.phase else { return Err(Misuse::NotNow) };
+        let Phase::Sasl(pending) = self.phase else { return Err(Misuse::NotNow) };
         // Writing to memory does not fail.
         let _ = write!(out, "{line}\r\n");
         self.phase = Phase::Ready;
-        self.await_reply(ticket, Kind::Auth, now);
+        self.pending.push_front(pending);
+        self.restart_deadline(now);
         Ok(())
     }
 

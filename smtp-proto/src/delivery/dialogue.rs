@@ -199,7 +199,7 @@ impl Delivery {
             // The session asks for the handshake.
             Class::Success => {}
             // Even where it says 5yz: this message may well be taken under TLS, tomorrow or elsewhere.
-            _ if self.needs_tls() || self.envelope.mail.parameters.require_tls => {
+            _ if self.needs_tls() || self.envelope.requires_tls() => {
                 self.defer_by_server(Trouble::Tls, reply);
             }
             Class::Intermediate | Class::Transient | Class::Permanent => self.log_in(now, out),

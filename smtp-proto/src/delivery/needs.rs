@@ -4,7 +4,7 @@ use super::outcome::refusal;
 use super::{Chunking, Envelope, Trouble};
 use crate::{
     BodyType, ByMode, Capabilities, MailParameters, Mailbox, OriginalRecipient, Rcpt, RcptParameters, Reply, ReplyCode,
-    RrvsAction, SizeLimit,
+    ReversePath, RrvsAction, SizeLimit,
 };
 
 /// How the message itself goes out.
@@ -19,6 +19,7 @@ pub(super) enum Means {
 /// Why a message cannot go to this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lack {
+    Tls,
     RequireTls,
     SmtpUtf8,
     EightBitMime,
@@ -34,7 +35,8 @@ impl Lack {
     /// What a server would say.
     pub(super) const fn reply(self) -> Reply {
         match self {
-            // RFC 8689 §7.
+            // RFC 8689 §4.2.1, with the codes of §7.
+            Self::Tls => refusal(ReplyCode::MAILBOX_UNAVAILABLE, 7, 10, "TLS is required, and cannot be had"),
             Self::RequireTls => refusal(ReplyCode::MAILBOX_UNAVAILABLE, 7, 30, "the server does not take REQUIRETLS"),
             Self::SmtpUtf8 => refusal(ReplyCode::NAME_NOT_ALLOWED, 6, 7, "the server does not take SMTPUTF8"),
             Self::EightBitMime => refusal(ReplyCode::FAILED, 6, 3, "the server does not take 8BITMIME"),
@@ -49,7 +51,8 @@ impl Lack {
     /// Whether another server may have it.
     pub(super) const fn trouble(self) -> Option<Trouble> {
         match self {
-            Self::RequireTls
+            Self::Tls
+            | Self::RequireTls
             | Self::SmtpUtf8
             | Self::EightBitMime
             | Self::BinaryMime
@@ -75,7 +78,10 @@ impl Envelope {
             Some(SizeLimit::Octets(limit)) => limit,
             Some(SizeLimit::Unknown) | None => u64::MAX,
         };
-        if needs.require_tls && !(is_under_tls && extensions.require_tls) {
+        if self.requires_tls() && !is_under_tls {
+            return Err(Lack::Tls);
+        }
+        if self.requires_tls() && !extensions.require_tls {
             return Err(Lack::RequireTls);
         }
         if self.needs_utf8() && !extensions.smtp_utf8 {
@@ -111,6 +117,11 @@ impl Envelope {
         !anyone && self.means(&Capabilities::default(), false, Chunking::WhereNeeded) == Ok(Means::Data)
     }
 
+    /// RFC 8689 §5: a report is better sent without it than not at all.
+    pub(super) fn requires_tls(&self) -> bool {
+        self.mail.parameters.require_tls && self.mail.from != ReversePath::<&str>::Null
+    }
+
     /// RFC 6531 §3.1: some address, or the message, cannot be said in ASCII.
     fn needs_utf8(&self) -> bool {
         let ascii = self.mail.from.is_ascii() && self.recipients.iter().all(|rcpt| rcpt.to.is_ascii());
@@ -118,7 +129,7 @@ impl Envelope {
     }
 
     /// What MAIL tells: of what there is to tell, all that the server offers to hear.
-    pub(super) fn parameters(&self, offers: &Capabilities) -> MailParameters<&str> {
+    pub(super) fn parameters(&self, offers: &Capabilities, is_under_tls: bool) -> MailParameters<&str> {
         let (all, extensions) = (self.mail.parameters.borrowed(), &offers.extensions);
         let body = match all.body {
             Some(BodyType::SevenBit | BodyType::EightBitMime) if !extensions.eight_bit_mime => None,
@@ -129,7 +140,7 @@ impl Envelope {
             body,
             smtp_utf8: self.needs_utf8(),
             auth: all.auth.filter(|_| !offers.auth.is_empty()),
-            require_tls: all.require_tls,
+            require_tls: all.require_tls && extensions.require_tls && is_under_tls,
             ret: all.ret.filter(|_| extensions.dsn),
             envid: all.envid.filter(|_| extensions.dsn),
             priority: all.priority.filter(|_| extensions.mt_priority),

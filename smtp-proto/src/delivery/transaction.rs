@@ -150,7 +150,7 @@ impl Delivery {
                 self.session.send(&Command::Rset, now, out)?;
             }
             Line::Mail => {
-                let parameters = self.envelope.parameters(self.session.capabilities());
+                let parameters = self.envelope.parameters(self.session.capabilities(), self.session.is_under_tls());
                 let from = self.envelope.mail.from.borrowed();
                 self.session.send(&Command::Mail { from, parameters }, now, out)?;
                 self.mails = self.mails.saturating_add(1);

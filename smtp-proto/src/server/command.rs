@@ -93,7 +93,7 @@ impl ServerSession {
         let configured = self.config.extensions;
         let limits = &self.config.limits;
         Extensions {
-            // RFC 8689 §3: under TLS only.
+            // RFC 8689 §2: under TLS only.
             require_tls: configured.require_tls && self.transport == Transport::Tls,
             limits: SessionLimits {
                 mail_max: SessionLimit::new(limits.transactions),

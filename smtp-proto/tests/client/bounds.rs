@@ -227,3 +227,25 @@ fn a_greeting_may_be_anything_but_a_question() {
     assert!(matches!(client.hear("421 later\r\n"), ClientEvent::Greeting(_)));
     assert_eq!(client.step(), Step::Close(Close::ShutDown(ShutDown::Stopping)));
 }
+
+#[test]
+fn a_server_that_asks_for_ever_is_left() {
+    let auth = Command::Auth { mechanism: Mechanism::parse("PLAIN").unwrap(), initial: None };
+    // Each exchange has its own count.
+    let mut client = Client::greeted(ALL);
+    for _ in 0..3 {
+        client.send(auth.clone()).unwrap();
+        for _ in 0..20 {
+            assert!(client.hear("334 \r\n").is_question());
+            client.session.respond(b"", NOW, &mut client.out).unwrap();
+        }
+        client.hear("535 no\r\n");
+    }
+    client.send(auth).unwrap();
+    for _ in 0..20 {
+        client.hear("334 \r\n");
+        client.session.respond(b"", NOW, &mut client.out).unwrap();
+    }
+    client.input.extend_from_slice(b"334 \r\n");
+    assert_eq!(client.step(), Step::Close(Close::Violation(Violation::BadReply)));
+}

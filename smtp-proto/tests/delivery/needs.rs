@@ -143,9 +143,10 @@ fn a_condition_that_nobody_can_see_to_fails_its_recipient_only() {
 fn requiretls_needs_tls_and_a_server_that_keeps_it() {
     let needs = || Mail { require_tls: true, ..Mail::default() };
     let lacking = "failed Us mail 550 5.7.30 the server does not take REQUIRETLS\nLacking\n";
+    let in_clear = "failed Us mail 550 5.7.10 TLS is required, and cannot be had\nLacking\n";
     let mut client = smtp(needs());
     assert_eq!(client.hear(&offers(&["REQUIRETLS"])), "QUIT\r\n", "in clear the offer means nothing");
-    assert_eq!(client.told(), lacking);
+    assert_eq!(client.told(), in_clear);
     for (keyword, said) in [("REQUIRETLS", "MAIL FROM:<me@a.example> REQUIRETLS\r\n"), ("HELP", "QUIT\r\n")] {
         let mut client = smtp(needs()).play(&[(&offers(&["STARTTLS"]), "STARTTLS\r\n"), ("220 go", "")]);
         client.shake_hands();
@@ -161,7 +162,17 @@ fn requiretls_needs_tls_and_a_server_that_keeps_it() {
     let mut client = Client::new(Protocol::Smtp, needing(needs()), policy);
     client.hear("220 mx.example");
     assert_eq!(client.hear(&offers(&["STARTTLS", "REQUIRETLS"])), "QUIT\r\n");
-    assert_eq!(client.told(), lacking);
+    assert_eq!(client.told(), in_clear);
+    // RFC 8689 §5: a report goes out all the same, and says so where that is understood.
+    let report = || {
+        let mut envelope = needing(needs());
+        envelope.mail.from = ReversePath::Null;
+        Client::new(Protocol::Smtp, envelope, Policy::default()).play(&[GREETING])
+    };
+    assert_eq!(report().hear(&offers(&["REQUIRETLS"])), "MAIL FROM:<>\r\n");
+    let mut client = report().play(&[(&offers(&["STARTTLS"]), "STARTTLS\r\n"), ("220 go", "")]);
+    client.shake_hands();
+    assert_eq!(client.hear(&offers(&["REQUIRETLS"])), "MAIL FROM:<> REQUIRETLS\r\n");
 }
 
 #[test]
