@@ -165,8 +165,8 @@ impl<S: Subject> Subject for Planted<S> {
         self.subject.total_phases()
     }
 
-    fn longest_phase(&self) -> Duration {
-        self.subject.longest_phase()
+    fn longest_phase(&self, config: u8) -> Duration {
+        self.subject.longest_phase(config)
     }
 
     fn progress(&self) -> usize {

@@ -17,7 +17,7 @@ use smtp_proto::{Event, ServerSession};
 use self::answer::{answer, refusal, reply};
 pub use self::client::Client;
 pub(crate) use self::config::domain;
-use self::config::{BARE, LONGEST_BODY, PLAIN_LMTP, PROGRESS, PROMISING, STRICT, TINY_MESSAGES, configuration, link};
+use self::config::{BARE, PLAIN_LMTP, PROGRESS, PROMISING, STRICT, TINY_MESSAGES, configuration, link};
 use self::resets::RESETS;
 use self::words::WORDS;
 pub(crate) use self::written::{write_line, write_message};
@@ -49,8 +49,8 @@ impl Subject for Server {
         &["body", "tls"]
     }
 
-    fn longest_phase(&self) -> Duration {
-        LONGEST_BODY
+    fn longest_phase(&self, config: u8) -> Duration {
+        configuration(config).timeouts.body
     }
 
     /// A message has a total, and within it a pace.

@@ -23,8 +23,8 @@ pub trait Subject {
     fn memory(&self) -> usize;
     /// The names of the phases whose time runs from their beginning to their end, whatever is said in them.
     fn total_phases(&self) -> &[&str];
-    /// The most time that such a phase has, with all that a peer in haste may be given in it.
-    fn longest_phase(&self) -> Duration {
+    /// The most time that such a phase has under that configuration, with all that a peer in haste may be given in it.
+    fn longest_phase(&self, _config: u8) -> Duration {
         Duration::MAX
     }
     /// How many octets of its own bulk a peer has to send to be given more time: as they come, in a phase without a total, or

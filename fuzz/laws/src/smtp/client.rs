@@ -14,7 +14,8 @@ pub struct Client {
     /// A larger chunk is refused at once, and so is the client.
     largest_chunk: u64,
     expects: Expects,
-    recipients: usize,
+    /// How many recipients of the transaction were accepted; `None` where there is no transaction.
+    recipients: Option<usize>,
 }
 
 /// What the client has to say next.
@@ -31,7 +32,7 @@ impl Client {
         let config = configuration(config);
         let Limits { refused_chunks, message, .. } = config.limits;
         let largest_chunk = refused_chunks.max(message);
-        Self { protocol: config.protocol, largest_chunk, expects: Expects::Command, recipients: 0 }
+        Self { protocol: config.protocol, largest_chunk, expects: Expects::Command, recipients: None }
     }
 
     /// RFC 3030 §2: so many octets follow a BDAT, whatever is answered. A server that will not even skip them closes.
@@ -52,43 +53,61 @@ impl Client {
             Expects::SaslLine => false,
         };
         match self.protocol {
-            Protocol::Lmtp if ends_message => self.recipients.max(1),
+            Protocol::Lmtp if ends_message => self.recipients.unwrap_or_default().max(1),
             Protocol::Lmtp | Protocol::Smtp => 1,
         }
     }
 
-    fn learn(&mut self, utterance: &[u8], code: u16) {
+    /// # Errors
+    /// If something was taken that belongs to no transaction.
+    fn learn(&mut self, utterance: &[u8], code: u16) -> Result<(), Broken> {
         let expected = core::mem::replace(&mut self.expects, Expects::Command);
         match (expected, code) {
             (_, 334) => self.expects = Expects::SaslLine,
-            (_, 354) => self.expects = Expects::Body,
-            (Expects::Body, _) => self.recipients = 0,
+            (Expects::Body, _) => self.recipients = None,
             (Expects::SaslLine, _) => {}
             (Expects::Command, _) => {
                 if let Some(command) = first_command(utterance) {
-                    self.learn_of(&command, code);
+                    self.learn_of(&command, code)?;
                 }
             }
         }
+        Ok(())
     }
 
-    fn learn_of(&mut self, command: &Command<'_>, code: u16) {
+    fn learn_of(&mut self, command: &Command<'_>, code: u16) -> Result<(), Broken> {
+        let has_recipients = self.recipients.is_some_and(|recipients| recipients > 0);
         match (command, code) {
-            (Command::Rcpt { .. }, 200..=299) => self.recipients += 1,
             (
                 Command::Ehlo(_)
                 | Command::Helo(_)
                 | Command::Lhlo(_)
                 | Command::StartTls
-                | Command::Mail { .. }
                 | Command::Rset
                 | Command::Xclient(_),
                 200..=299,
-            ) => self.recipients = 0,
-            // A message that can begin later: only the order was wrong, or nobody speaks BDAT.
+            ) => self.recipients = None,
+            (Command::Mail { .. }, 200..=299) => {
+                ensure!(self.recipients.is_none(), "begins a transaction inside another");
+                self.recipients = Some(0);
+            }
+            (Command::Rcpt { .. }, 200..=299) => {
+                let Some(recipients) = &mut self.recipients else {
+                    return Err(Broken::new("takes a recipient of no transaction"));
+                };
+                *recipients += 1;
+            }
+            (Command::Data, 354) => {
+                ensure!(has_recipients, "asks for a message for nobody");
+                self.expects = Expects::Body;
+            }
+            (Command::Bdat(Chunk { last, .. }), 200..=299) => {
+                ensure!(has_recipients, "takes a chunk for nobody");
+                self.recipients = self.recipients.filter(|_| !last);
+            }
+            // A message that can begin later: only the order was wrong, or nobody speaks BDAT, or is to get it.
             (Command::Data | Command::Bdat(_), 500..=509) => {}
-            (Command::Bdat(Chunk { last: false, .. }), 200..=299) => {}
-            (Command::Data | Command::Bdat(_), _) => self.recipients = 0,
+            (Command::Data | Command::Bdat(_), _) if has_recipients => self.recipients = None,
             (
                 Command::Ehlo(_)
                 | Command::Helo(_)
@@ -97,6 +116,8 @@ impl Client {
                 | Command::Auth { .. }
                 | Command::Mail { .. }
                 | Command::Rcpt { .. }
+                | Command::Data
+                | Command::Bdat(_)
                 | Command::Rset
                 | Command::Noop
                 | Command::Vrfy(_)
@@ -109,6 +130,7 @@ impl Client {
                 _,
             ) => {}
         }
+        Ok(())
     }
 }
 
@@ -137,8 +159,7 @@ impl Listener for Client {
         // Who breaks a message off says so once.
         let enough = if end.is_some() { !codes.is_empty() && codes.len() <= owed } else { codes.len() == owed };
         ensure!(enough, "owes {owed} replies and says {}: {}", codes.len(), heard());
-        self.learn(utterance, codes.first().copied().unwrap_or_default());
-        Ok(())
+        self.learn(utterance, codes.first().copied().unwrap_or_default())
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) fn configuration(number: u8) -> ServerConfig {
             ..promising
         },
         TINY_MESSAGES => ServerConfig {
-            limits: Limits { message: 20, recipients: 1, refused_chunks: 100, progress: PROGRESS, ..patient },
+            limits: Limits { message: 20, recipients: 2, refused_chunks: 100, progress: PROGRESS, ..patient },
             timeouts: short(),
             ..promising
         },
@@ -114,9 +114,6 @@ pub(super) fn link(number: u8) -> Link {
 
 /// The least that any of them wants to hear of a message in each step.
 pub(super) const PROGRESS: u64 = 6;
-
-/// The longest that any of them waits for a message.
-pub(super) const LONGEST_BODY: Duration = Duration::from_secs(60 * 60);
 
 const NORMALIZE: Strays = Strays { cr: Stray::Normalize, lf: Stray::Normalize, nul: Stray::Normalize };
 

@@ -16,7 +16,6 @@ pub(super) const WORDS: [&[u8]; 149] = [
     b"RCPT TO:<b@server.test>\r\n",
     b"RCPT TO:<b@server.test>\r\n",
     b"RCPT TO:<b@server.test>\r\n",
-    b"RCPT TO:<b@server.test>\r\n",
     b"RCPT TO:<\xc3\xa4@server.test>\r\n",
     b"RCPT TO:<Postmaster>\r\n",
     b"DATA\r\n",
@@ -53,6 +52,7 @@ pub(super) const WORDS: [&[u8]; 149] = [
     b"EHLO c\r\nAUTH PLAIN AGJvYgB4\r\nMAIL FROM:<>\r\nRCPT TO:<b@server.test>\r\nDATA\r\n",
     b"MAIL FROM:<>\r\nRCPT TO:<b@s.test>\r\nRCPT TO:<c@s.test>\r\nBDAT 2 LAST\r\n\r\n",
     b"MAIL FROM:<>\r\nRCPT TO:<b@s.test>\r\nRCPT TO:<c@s.test>\r\nDATA\r\nx\r\n.\r\n",
+    b"EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@s.test>\r\nBDAT 41\r\n0123456789\r\n0123456789\r\n0123456789\r\n01234BDAT 6 LAST\r\nQUIT\r\n",
     // Loose ends.
     b"\r\n",
     b"\r\n",
