@@ -242,6 +242,8 @@ impl ClientSession {
             let event =
                 Reply::parse(&framed).map_err(|_| Violation::BadReply).and_then(|reply| self.replied(reply, now));
             match event {
+                // We leave: what it asks is nobody's to answer.
+                Ok(event) if event.is_question() && self.is_over() => {}
                 Ok(event) => return Step::Event(event),
                 Err(violation) => self.fail(violation),
             }

@@ -219,8 +219,9 @@
 //!
 //! # 13. Details for protocol nerds
 //!
-//! - DATA or BDAT without an accepted recipient is 554 in SMTP, as pipelining clients expect, and 503 in LMTP. Neither it nor
-//!   what else an honest client may meet counts as an error against the client.
+//! - DATA or BDAT without an accepted recipient is 554 in SMTP, as pipelining clients expect, and 503 in LMTP. RCPT and DATA behind a
+//!   refused MAIL are 503. None of this counts as an error against the client, which may have sent all of it before it heard
+//!   the first refusal; nor does what else an honest client may meet.
 //! - 550 to RCPT is one recipient's matter. 452 there, and 552, which is an old way to say it (RFC 5321 §4.5.3.1.10), send the
 //!   recipient into another transaction at once, if this one had accepted any. Elsewhere 552 is what it says.
 //! - If DATA is answered 354 though all recipients were refused, a delivery sends a lone dot (RFC 2920 §3.1). RSET is said
@@ -249,7 +250,36 @@
 //! - `HELP` answers the same to every topic.
 //! - An ORCPT beyond ASCII is rewritten in ASCII on the way out (RFC 6533 §3), so that it passes a hop without SMTPUTF8.
 //!
-//! # 14. What is left out, and what to use instead
+//! # 14. Beside the crate `smtp-proto`
+//!
+//! There is another crate of that name, a tokenizer that a well-known server stands on. The two are held against each other
+//! over commands, messages, chunks, replies and offers that were drawn at random; where both take something they must mean the
+//! same, and where they do not, one of these must be why.
+//!
+//! It takes, and this one refuses:
+//!
+//! - lines that end with a bare LF, and a CR anywhere in a line, which it leaves out: `MA<CR>IL` is MAIL then; other control
+//!   characters; octets that are not UTF-8, for which it puts U+FFFD; spaces before the verb;
+//! - arguments behind DATA, RSET, QUIT and STARTTLS; any word for a client's name; `RCPT TO:<>`; `<Postmaster>` as a sender; domains
+//!   of any characters; local parts that end with a dot or are quoted in part; spaces within a path or around the `=` of a parameter;
+//!   anything between FROM and its path; parameters glued to a path or said twice, `=` inside a value;
+//! - numbers that are too big for anybody: a `SIZE=` of 23 digits, and a chunk's size whose last digits alone it keeps, so that what
+//!   follows runs as commands; priorities beyond 9; `BY=` of ten digits, or of none with `R`; dates without all their digits;
+//! - xtext with small or missing hexadecimal digits; `NOTIFY=NEVER,SUCCESS`; an initial response that is not base64; names of mechanisms
+//!   that cannot be; CRLF, dot, CRs, CRLF as the end of a message; replies that begin with 1 or 9, whose lines bear different codes, or
+//!   whose lines end with LF; enhanced codes of another class, with needless zeros, or without digits.
+//!
+//! It refuses or mistakes, and this one takes:
+//!
+//! - address literals, empty quoted local parts, `<Postmaster>` (an empty address there, as `<>` is), several spaces between words, a
+//!   domain's last dot, `ORCPT=` of other types than rfc822, `SIZE=` of twenty digits whatever they come to, `HOLDUNTIL=` in the past, chunks up
+//!   to 64 bits, mechanisms that nobody knows, `SMTPUTF8` behind VRFY, more than one word behind it;
+//! - a lone dot as the whole of a message, and a first line that begins with a dot; a reply's line with a code and nothing else;
+//!   XCLIENT and XFORWARD; an xtext of UTF-8, which it reads as Latin-1.
+//!
+//! It knows of message tracking, content conversion, checkpoints, BURL and ATRN, which are not done here.
+//!
+//! # 15. What is left out, and what to use instead
 //!
 //! SEND, SOML, SAML, TURN and ATRN are refused; nobody needs them. BURL (RFC 4468) and CHECKPOINT (RFC 1845) are not done. SASL
 //! mechanisms are a crate's own business (`rsasl` for one), and so are DKIM, ARC, SPF and DMARC (`mail-auth`). Message text is

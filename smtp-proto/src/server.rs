@@ -46,6 +46,8 @@ pub struct ServerSession {
     failed_logins: u32,
     chatter: u32,
     transactions: u32,
+    /// How many commands may come of a transaction whose MAIL was refused, before they count against the client.
+    orphans: u32,
     /// Octets of refused BDATs.
     skipped: u64,
 }
@@ -215,6 +217,7 @@ impl ServerSession {
             failed_logins: 0,
             chatter: 0,
             transactions: 0,
+            orphans: 0,
             skipped: 0,
         }
     }
@@ -500,6 +503,7 @@ impl ServerSession {
 
     /// Forgets the transaction, and remembers to tell. Every reset that is not the application's own comes through here.
     fn reset(&mut self) {
+        self.orphans = 0;
         self.untold.aborted |= self.transaction.take().is_some();
     }
 

@@ -41,8 +41,10 @@ pub enum Violation {
     Utf8Address,
     /// More recipients than one transaction may have.
     TooManyRecipients,
-    /// DATA when no recipient was accepted.
+    /// DATA or BDAT when no recipient was accepted.
     NoRecipients,
+    /// The same in LMTP (RFC 2033 §4.2).
+    NoLmtpRecipients,
     /// A message over the limit, announced or sent.
     MessageTooBig,
     /// A message with a lone CR or LF.
@@ -57,8 +59,8 @@ pub enum Violation {
     PipelinedTls,
     /// A line of another protocol, HTTP mostly. Fatal: what follows is not meant for us.
     NotSmtp,
-    /// A message where none can follow: BDAT without MAIL, as the rest of a refused message; in LMTP also DATA or BDAT when no
-    /// recipient was accepted. The octets of the BDAT are skipped.
+    /// RCPT, DATA or BDAT behind a MAIL that was refused, or BDAT without one, as the rest of a refused message: a client that does
+    /// not wait for replies sends them. The octets of the BDAT are skipped.
     NoTransaction,
     /// A BDAT that does not say how many octets follow, so that nobody knows where the next command begins. Fatal.
     ChunkSize,
@@ -106,6 +108,7 @@ impl Violation {
             Self::Utf8Address => "utf8_address",
             Self::TooManyRecipients => "too_many_recipients",
             Self::NoRecipients => "no_recipients",
+            Self::NoLmtpRecipients => "no_lmtp_recipients",
             Self::MessageTooBig => "message_too_big",
             Self::BareLineEnd => "bare_line_end",
             Self::Nul => "nul",
@@ -165,7 +168,8 @@ impl Violation {
             Self::EarlyTalk => Reply::fixed(ReplyCode::FAILED, 5, 1, "you spoke before it was your turn"),
             Self::PipelinedTls => Reply::fixed(ReplyCode::FAILED, 5, 1, "commands behind STARTTLS are refused"),
             Self::NotSmtp => Reply::fixed(ReplyCode::NOT_AVAILABLE, 7, 0, "this is a mail server"),
-            Self::NoTransaction => Reply::fixed(ReplyCode::BAD_SEQUENCE, 5, 1, "no message can follow"),
+            Self::NoLmtpRecipients => Reply::fixed(ReplyCode::BAD_SEQUENCE, 5, 1, "no valid recipients"),
+            Self::NoTransaction => Reply::fixed(ReplyCode::BAD_SEQUENCE, 5, 1, "no transaction is open"),
             Self::ChunkSize => {
                 Reply::fixed(ReplyCode::ARGUMENT_ERROR, 5, 4, "the chunk's size cannot be told, closing")
             }
@@ -186,6 +190,7 @@ impl Violation {
             Self::Utf8Address
             | Self::TooManyRecipients
             | Self::NoRecipients
+            | Self::NoLmtpRecipients
             | Self::NoTransaction
             | Self::MessageTooBig
             | Self::BareLineEnd

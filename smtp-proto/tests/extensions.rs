@@ -192,7 +192,11 @@ fn a_binary_message_comes_by_bdat_only_and_as_it_is() {
 fn strays_in_chunks_meet_their_own_policy() {
     let normalize = Strays { cr: Stray::Normalize, lf: Stray::Normalize, nul: Stray::Normalize };
     for (bdat, heard, message) in [
-        (Strays::default(), "554 5.6.0 message holds a lone CR or LF\r\n503 5.5.1 no message can follow\r\n", &b""[..]),
+        (
+            Strays::default(),
+            "554 5.6.0 message holds a lone CR or LF\r\n503 5.5.1 no transaction is open\r\n",
+            &b""[..],
+        ),
         (normalize, "250 2.0.0 chunk received\r\n250 2.0.0 message accepted\r\n", b"a\r\nb\r\nc d"),
         (Strays::KEEP, "250 2.0.0 chunk received\r\n250 2.0.0 message accepted\r\n", b"a\nb\r\nc\0\rd"),
     ] {
@@ -212,7 +216,7 @@ fn the_application_refuses_a_message_by_bdat_before_or_behind_it() {
     assert_eq!(server.ask(), Event::Data);
     server.session.reply(&refusal, server.now, &mut server.out).unwrap();
     let _ = server.run();
-    assert_eq!(server.heard(), "452 4.3.1 full\r\n503 5.5.1 no message can follow\r\n250 2.0.0 ok\r\n");
+    assert_eq!(server.heard(), "452 4.3.1 full\r\n503 5.5.1 no transaction is open\r\n250 2.0.0 ok\r\n");
     assert!(!server.was_told(&Event::Aborted), "it was the application's own word");
 
     let mut server = in_transaction(config());
@@ -284,7 +288,7 @@ fn lmtp_answers_the_last_chunk_for_each_recipient() {
     let mut server = Server::new(lmtp);
     let _ = server.run();
     server.say(format!("LHLO a.example\r\n{MAIL}"));
-    assert_eq!(server.say("BDAT 3 LAST\r\na\r\n"), "503 5.5.1 no message can follow\r\n");
+    assert_eq!(server.say("BDAT 3 LAST\r\na\r\n"), "503 5.5.1 no valid recipients\r\n");
 }
 
 #[test]
@@ -522,5 +526,30 @@ fn a_filter_says_where_it_has_the_next_message_from() {
     assert_eq!(
         server.say(format!("{MAIL}XFORWARD ADDR=192.0.2.7\r\n")),
         "250 2.1.0 sender ok\r\n503 5.5.1 bad sequence of commands\r\n"
+    );
+}
+
+#[test]
+fn what_follows_a_refused_sender_is_not_held_against_who_does_not_wait() {
+    let rest = format!("{}DATA\r\n", RCPT.repeat(50));
+    for refused in
+        ["MAIL FROM:<no@a.example>\r\n", "MAIL FROM:<a@a.example> SIZE=99999999999\r\n", "MAIL FROM:<a@a.example\r\n"]
+    {
+        let mut limited = config();
+        (limited.limits.violations, limited.limits.recipients) = (6, 50);
+        let mut server = Server::greeted(limited);
+        for _ in 0..3 {
+            let heard = server.say(format!("{refused}{rest}"));
+            assert_eq!(heard.matches("503 5.5.1 no transaction is open\r\n").count(), 51, "{refused}");
+        }
+        // One more is one too many, and so is what comes of no MAIL at all.
+        assert_eq!(server.say(RCPT), "503 5.5.1 bad sequence of commands\r\n");
+        assert_eq!(server.say(format!("{refused}RSET\r\n{RCPT}")).matches("bad sequence").count(), 1);
+    }
+    // A second MAIL changes nothing for the first.
+    let mut server = in_transaction(config());
+    assert_eq!(
+        server.say(format!("{MAIL}DATA\r\n")),
+        "503 5.5.1 bad sequence of commands\r\n354 end with <CRLF>.<CRLF>\r\n"
     );
 }

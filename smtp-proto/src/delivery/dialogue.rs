@@ -227,8 +227,6 @@ impl Delivery {
         match reply.class() {
             // RFC 4954 §4: EHLO is said again behind a security layer only, and here is none.
             Class::Success => self.begin_message(),
-            // We leave, and the session has ended before it was asked.
-            Class::Intermediate if self.session.is_over() => {}
             Class::Intermediate => return self.challenged(&reply, now, out),
             Class::Transient | Class::Permanent => self.defer_by_server(Trouble::Login, reply),
         }

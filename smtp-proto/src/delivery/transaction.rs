@@ -234,8 +234,6 @@ impl Delivery {
                 let said = Said { by: SaidBy::Server, stage: Stage::Rcpt, reply: self.kept(reply) };
                 self.fates.refuse(index, said);
             }
-            // We leave, and the session has not begun what would have to be ended.
-            (Line::Message, Class::Intermediate) if self.session.is_over() => return None,
             (Line::Message, Class::Intermediate) if self.fates.any_accepted() => {
                 self.phase = Phase::Body;
                 return Some(DeliveryEvent::Body);

@@ -166,6 +166,7 @@ impl ServerSession {
             Asked::Mail(envelope) if success => {
                 self.transaction = Some(Transaction { envelope, recipients: 0, chunks: None });
             }
+            Asked::Mail(_) => self.expect_orphans(),
             Asked::Rcpt if success => {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.recipients = transaction.recipients.saturating_add(1);
@@ -180,14 +181,8 @@ impl ServerSession {
             Asked::Sasl if reply.class() == Class::Permanent => {
                 self.failed_logins = self.failed_logins.saturating_add(1);
             }
-            Asked::Hello(_)
-            | Asked::Sasl
-            | Asked::Mail(_)
-            | Asked::Rcpt
-            | Asked::Vrfy
-            | Asked::Expn
-            | Asked::Etrn
-            | Asked::Xforward => {}
+            Asked::Hello(_) | Asked::Sasl | Asked::Rcpt | Asked::Vrfy | Asked::Expn | Asked::Etrn | Asked::Xforward => {
+            }
         }
         if reply.code() == ReplyCode::NOT_AVAILABLE {
             self.close(Close::ShutDown(ShutDown::Stopping));

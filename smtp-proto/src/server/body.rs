@@ -190,7 +190,7 @@ impl ServerSession {
         match self.config.protocol {
             Protocol::Smtp => Violation::NoRecipients,
             // RFC 2033 §4.2: 503, since no reply can follow the message.
-            Protocol::Lmtp => Violation::NoTransaction,
+            Protocol::Lmtp => Violation::NoLmtpRecipients,
         }
     }
 }

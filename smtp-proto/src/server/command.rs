@@ -61,7 +61,26 @@ impl ServerSession {
         if error.expected == Expected::Verb && is_other_protocol(line) {
             return told(self.close_for(Violation::NotSmtp, out));
         }
+        if self.transaction.is_none() && line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"MAIL ")) {
+            self.expect_orphans();
+        }
         told(self.violate(error.expected.into(), now, out))
+    }
+
+    /// MAIL is refused. A client that does not wait for the reply has sent recipients already, and DATA (RFC 2920 §3.1).
+    pub(super) fn expect_orphans(&mut self) {
+        self.orphans = self.config.limits.recipients.saturating_add(1);
+    }
+
+    /// What is wrong with a command that needs a transaction.
+    fn no_transaction(&mut self) -> Violation {
+        match self.orphans.checked_sub(1) {
+            Some(left) => {
+                self.orphans = left;
+                Violation::NoTransaction
+            }
+            None => Violation::Sequence,
+        }
     }
 
     /// RFC 2920 §3.1: whether the reply to the command has to be known before anything else can be said in earnest.
@@ -184,7 +203,9 @@ impl ServerSession {
     ) -> Turned {
         let config = &self.config;
         let no_auth = config.mechanisms.is_empty() && config.mechanisms_before_tls.is_empty();
-        let violation = if self.peer == Peer::Unknown || self.transaction.is_some() {
+        let violation = if self.transaction.is_some() {
+            return told(self.violate(Violation::Sequence, now, out));
+        } else if self.peer == Peer::Unknown {
             Violation::Sequence
         } else if config.start_tls == StartTls::Required && self.transport == Transport::Plain {
             Violation::TlsRequired
@@ -202,6 +223,7 @@ impl ServerSession {
             Violation::Utf8Address
         } else {
             self.transactions = self.transactions.saturating_add(1);
+            self.orphans = 0;
             let envelope = Envelope {
                 addresses: if parameters.smtp_utf8 { Addresses::Utf8 } else { Addresses::Ascii },
                 content: match parameters.body {
@@ -212,6 +234,7 @@ impl ServerSession {
             let mail = Mail { from: from.into_owned(), parameters: parameters.into_owned() };
             return self.ask(Asked::Mail(envelope), Event::Mail(mail));
         };
+        self.expect_orphans();
         told(self.violate(violation, now, out))
     }
 
@@ -224,7 +247,8 @@ impl ServerSession {
     ) -> Turned {
         let extensions = &self.config.extensions;
         let violation = match &self.transaction {
-            None | Some(Transaction { chunks: Some(_), .. }) => Violation::Sequence,
+            None => self.no_transaction(),
+            Some(Transaction { chunks: Some(_), .. }) => Violation::Sequence,
             Some(_) if parameters.are_ours() && !extensions.handover => Violation::UnknownParameter,
             Some(_) if self.peer == Peer::Plain && !parameters.is_empty() => Violation::UnknownParameter,
             Some(_) if !parameters.belong_to(extensions) => Violation::UnofferedParameter,
@@ -242,8 +266,9 @@ impl ServerSession {
 
     fn data(&mut self, now: Duration, out: &mut BytesMut) -> Turned {
         let violation = match &self.transaction {
+            None => self.no_transaction(),
             // RFC 3030 §2 and §3: not beside BDAT, and not for a message that may hold anything.
-            None | Some(Transaction { chunks: Some(_), .. }) => Violation::Sequence,
+            Some(Transaction { chunks: Some(_), .. }) => Violation::Sequence,
             Some(open) if open.envelope.content == Content::Binary => Violation::Sequence,
             Some(open) if open.recipients == 0 => self.no_recipients(),
             Some(_) => return self.ask(Asked::Data, Event::Data),
