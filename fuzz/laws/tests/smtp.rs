@@ -110,6 +110,7 @@ const EVERYTHING: &[&str] = &[
     "Violation(LoginRequired)",
     "Violation(Mechanism)",
     "Violation(MessageTooBig)",
+    "Violation(NoLmtpRecipients)",
     "Violation(NoRecipients)",
     "Violation(NoTransaction)",
     "Violation(NotImplemented)",

@@ -6,7 +6,7 @@ use crate::smtp::write_line;
 use crate::{Draw, Written};
 
 /// What comes to a client's mind; what leads on stands here often.
-const COMMANDS: [&[u8]; 68] = [
+const COMMANDS: [&[u8]; 70] = [
     b"EHLO client.test",
     b"EHLO client.test",
     b"EHLO client.test",
@@ -20,6 +20,8 @@ const COMMANDS: [&[u8]; 68] = [
     b"MAIL FROM:<a@client.test>",
     b"MAIL FROM:<>",
     b"MAIL FROM:<a@client.test> SIZE=40 BODY=8BITMIME",
+    b"MAIL FROM:<a@client.test> BODY=BINARYMIME",
+    b"MAIL FROM:<a@client.test> BODY=BINARYMIME",
     b"MAIL FROM:<a@client.test> BODY=BINARYMIME",
     b"MAIL FROM:<\xc3\xa4@client.test> SMTPUTF8",
     b"MAIL FROM:<\xc3\xa4@client.test>",

@@ -190,7 +190,7 @@ struct Counts {
     unheard: usize,
 }
 
-/// Whether the session was lost when the message was out, or going out, and there was no verdict.
+/// Whether the session was lost when the message was out, and before its verdict was heard.
 const fn lost_verdict(report: &Report, stage: Stage) -> bool {
-    matches!((report.trouble, stage), (Some(Trouble::Lost(_)), Stage::Verdict | Stage::Data))
+    matches!((report.trouble, stage), (Some(Trouble::Lost(_)), Stage::Verdict))
 }

@@ -26,8 +26,6 @@ impl Host {
             recipients: if more % 4 == 3 { 2 } else { 1000 },
             transactions: if more / 4 % 4 == 3 { 2 } else { 1000 },
             message: if more / 16 % 4 == 3 { 40 } else { 100_000 },
-            // Who is refused the sender has named recipients by then.
-            violations: 10_000,
             ..Limits::default()
         };
         let config = ServerConfig {
@@ -224,12 +222,12 @@ impl Receiver {
     }
 }
 
-/// The order of a group whose first command was refused, octets that a message may hold or not, and the CRLF that DATA adds to one
+/// What follows a command of a group that was refused, octets that a message may hold or not, and the CRLF that DATA adds to one
 /// that was just not too big.
 const FORGIVEN: [Violation; 6] = [
-    Violation::Sequence,
-    Violation::NoRecipients,
     Violation::NoTransaction,
+    Violation::NoRecipients,
+    Violation::NoLmtpRecipients,
     Violation::BareLineEnd,
     Violation::Nul,
     Violation::MessageTooBig,

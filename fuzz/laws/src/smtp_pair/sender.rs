@@ -147,7 +147,7 @@ const fn name(event: &DeliveryEvent) -> &'static str {
     }
 }
 
-/// Sends a message in pieces, or begins to and fails.
+/// Sends a message in pieces, or fails before the last of them.
 fn send(
     delivery: &mut Delivery,
     text: &[u8],
@@ -156,12 +156,13 @@ fn send(
     out: &mut BytesMut,
 ) -> Result<(), Misuse> {
     let fails = draw.octet() >= 240;
-    for piece in text.chunks(usize::from(draw.octet()).max(1)) {
-        delivery.body(piece, out)?;
-        if fails {
+    let mut pieces = text.chunks(usize::from(draw.octet()).max(1)).peekable();
+    while let Some(piece) = pieces.next() {
+        if fails && pieces.peek().is_none() {
             delivery.abort();
             return Ok(());
         }
+        delivery.body(piece, out)?;
     }
     delivery.end_body(now, out)
 }
