@@ -9,5 +9,6 @@ crate::engine!(pop3_proto, Fetch, FetchEvent, [Tls]);
 crate::engine!(link pop3_proto);
 
 crate::engine!(smtp_proto, ServerSession, Event, [Tls]);
+crate::engine!(smtp_proto, ClientSession, ClientEvent, [Tls]);
 crate::engine!(smtp_proto, Delivery, DeliveryEvent, [Tls]);
 crate::engine!(link smtp_proto);

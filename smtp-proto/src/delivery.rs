@@ -370,8 +370,8 @@ impl Delivery {
         self.session.shut_down(why, now, out);
     }
 
-    /// Ends the session because the message cannot be had. Nothing more is written, so the server has no message;
-    /// [`DeliveryEvent::Done`] says the same.
+    /// Ends the session because the message cannot be had. Nothing more is written, so the server has no message, unless it goes by
+    /// BDAT and all of its octets are out; [`DeliveryEvent::Done`] defers its recipients.
     pub fn abort(&mut self) {
         self.session.abort();
     }
