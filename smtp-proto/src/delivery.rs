@@ -130,7 +130,8 @@ use crate::{
 /// let mut delivery = Delivery::new(config, queue.pop_front().unwrap(), policy, Link::default(), now);
 /// loop {
 ///     match delivery.next_event(now, &mut input, &mut out) {
-///         Step::Event(DeliveryEvent::Done(done)) if done.trouble == Some(Trouble::Stale) => todo!("connect again, at once"),
+///         // The server has left meanwhile: time for a new connection, at once.
+///         Step::Event(DeliveryEvent::Done(done)) if done.trouble == Some(Trouble::Stale) => break,
 ///         Step::Event(DeliveryEvent::Done(_)) => {} // what became of the first, and then of the second
 ///         Step::Event(DeliveryEvent::Idle) => match queue.pop_front() {
 ///             Some(envelope) => delivery.again(envelope, now, &mut out)?,
