@@ -411,3 +411,13 @@ fn a_response_without_an_end_is_swallowed_and_ends_the_exchange() {
     assert!(server.was_told(&Event::SaslCancelled));
     assert!(server.was_told(&Event::Violation(Violation::SaslLineTooLong)));
 }
+
+#[test]
+fn greetings_without_end_are_chatter() {
+    let mut limited = config();
+    limited.limits.chatter = 2;
+    let mut server = Server::greeted(limited);
+    assert!(server.say("EHLO a.example\r\n").starts_with("250-"));
+    assert_eq!(server.say("HELO a.example\r\n"), "421 4.7.0 too many commands, closing\r\n");
+    assert_eq!(server.closed(), Close::Violation(Violation::TooMuchChatter));
+}

@@ -466,6 +466,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_has_three_digits_at_most() {
+        let reply = Reply::new(ReplyCode::FAILED, Enhanced::new(1000, 99), "no");
+        assert_eq!(written(&reply), "554 5.999.99 no\r\n");
+        assert_eq!(Reply::parse(&written(&reply)), Ok(reply));
+    }
+
+    #[test]
     fn nothing_but_crlf_ends_a_line_of_others() {
         let reply = Reply::parse(b"250-server\nSTARTTLS\r\n250 \rAUTH\r\n").unwrap();
         assert_eq!(reply.lines().collect::<Vec<_>>(), ["server?STARTTLS", "?AUTH"]);
