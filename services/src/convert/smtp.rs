@@ -43,11 +43,8 @@ impl Accepted {
 /// The queue's envelope for a transaction.
 pub(crate) fn envelope(from: &ReversePath, parameters: &MailParameters, recipients: Vec<Recipient>) -> Envelope {
     let mut kept = Vec::new();
-    match parameters.body {
-        Some(BodyType::EightBitMime) => kept.push(Parameter::new("BODY", "8BITMIME")),
-        Some(BodyType::BinaryMime) => kept.push(Parameter::new("BODY", "BINARYMIME")),
-        Some(BodyType::SevenBit) => kept.push(Parameter::new("BODY", "7BIT")),
-        None => {}
+    if let Some(body) = parameters.body {
+        kept.push(Parameter::new("BODY", body.as_str()));
     }
     if parameters.smtp_utf8 {
         kept.push(Parameter::flag("SMTPUTF8"));
@@ -96,12 +93,7 @@ pub(crate) fn way(destination: &Destination) -> Option<Way<'_>> {
 pub(crate) fn delivery(batch: &Batch) -> Option<smtp_proto::Envelope> {
     let from = ReversePath::parse(&format!("<{}>", batch.envelope.sender)).ok()?.into_owned();
     let said = |keyword: &str| batch.envelope.parameters.iter().find(|p| p.keyword.eq_ignore_ascii_case(keyword));
-    let body = said("BODY").and_then(|parameter| match parameter.value.as_deref() {
-        Some("8BITMIME") => Some(BodyType::EightBitMime),
-        Some("BINARYMIME") => Some(BodyType::BinaryMime),
-        Some("7BIT") => Some(BodyType::SevenBit),
-        Some(_) | None => None,
-    });
+    let body = said("BODY").and_then(|parameter| BodyType::parse(parameter.value.as_deref()?).ok());
     let parameters = MailParameters {
         size: Some(batch.body.size()),
         body,

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use super::date_time::DateTime;
 use super::domain::Domain;
 use super::interval::Interval;
+use super::number::size;
 use super::proxied::{XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES};
 use super::reply::Reply;
 use super::session_limits::SessionLimits;
@@ -202,10 +203,8 @@ impl Extensions {
 }
 
 impl SizeLimit {
-    /// RFC 1870 §3: `size-value = 1*20DIGIT`, some of which are more than 64 bits hold.
     fn parse(text: &str) -> Self {
-        let digits = (1..=20).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit());
-        match digits.then(|| text.parse().unwrap_or(u64::MAX)) {
+        match size(text) {
             Some(octets @ 1..) => Self::Octets(octets),
             Some(0) | None => Self::Unknown,
         }

@@ -14,12 +14,45 @@ pub(super) fn digits(text: &str, longest: usize) -> Result<u32, ParseError> {
     Ok(text.bytes().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
 }
 
+/// A number of digits only that 64 bits hold.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let add = |number: u64, octet: u8| number.checked_mul(10)?.checked_add(digit(octet)?);
+    text.bytes().try_fold(0, add).filter(|_| !text.is_empty())
+}
+
+/// RFC 1870 §3: `size-value = 1*20DIGIT`, some of which are more than 64 bits hold, and then the largest number.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let add = |number: u64, octet: u8| Some(number.saturating_mul(10).saturating_add(digit(octet)?));
+    text.bytes().try_fold(0, add).filter(|_| (1..=20).contains(&text.len()))
+}
+
+fn digit(octet: u8) -> Option<u64> {
+    octet.is_ascii_digit().then(|| u64::from(octet & 15))
+}
+
 /// The longest that any extension lets a number be, and 32 bits hold it.
 const DIGITS_MAX: usize = 9;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_fits_or_is_none_and_a_size_is_the_largest_then() {
+        for (text, fits, means) in [
+            ("0", Some(0), Some(0)),
+            ("007", Some(7), Some(7)),
+            ("18446744073709551615", Some(u64::MAX), Some(u64::MAX)),
+            ("18446744073709551616", None, Some(u64::MAX)),
+            ("99999999999999999999", None, Some(u64::MAX)),
+            ("000000000000000000001", Some(1), None),
+            ("", None, None),
+            ("+1", None, None),
+            ("1 ", None, None),
+        ] {
+            assert_eq!((number(text), size(text)), (fits, means), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_number_is_digits_and_not_too_many() {

@@ -11,6 +11,7 @@ use super::domain::is_utf8_char;
 use super::dsn::{Notify, OriginalRecipient, Ret};
 use super::error::{Expected, ParseError};
 use super::hold::Hold;
+use super::number::{number, size};
 use super::priority::Priority;
 use super::rrvs::Rrvs;
 use super::solicitation::Solicitation;
@@ -99,7 +100,7 @@ impl<'a> MailParameters<&'a str> {
             let mut scratch = [0; KEYWORD_MAX];
             match upper_case(parameter.keyword, &mut scratch) {
                 b"SIZE" => parameter.once(&mut all.size, size)?,
-                b"BODY" => parameter.once(&mut all.body, BodyType::parse)?,
+                b"BODY" => parameter.once(&mut all.body, |value| BodyType::parse(value).ok())?,
                 b"SMTPUTF8" => parameter.flag(&mut all.smtp_utf8)?,
                 b"AUTH" => parameter.once(&mut all.auth, Submitter::parse)?,
                 b"REQUIRETLS" => parameter.flag(&mut all.require_tls)?,
@@ -188,11 +189,8 @@ impl<S: AsRef<str>> MailParameters<S> {
             // Writing to memory does not fail.
             let _ = write!(out, " SIZE={size}");
         }
-        match self.body {
-            Some(BodyType::SevenBit) => out.extend_from_slice(b" BODY=7BIT"),
-            Some(BodyType::EightBitMime) => out.extend_from_slice(b" BODY=8BITMIME"),
-            Some(BodyType::BinaryMime) => out.extend_from_slice(b" BODY=BINARYMIME"),
-            None => {}
+        if let Some(body) = self.body {
+            append(out, " BODY=", body.as_str());
         }
         if self.smtp_utf8 {
             out.extend_from_slice(b" SMTPUTF8");
@@ -316,12 +314,26 @@ impl<S: AsRef<str>> RcptParameters<S> {
 }
 
 impl BodyType {
-    fn parse(value: &str) -> Option<Self> {
-        match upper_case(value, &mut [0; KEYWORD_MAX]) {
-            b"7BIT" => Some(Self::SevenBit),
-            b"8BITMIME" => Some(Self::EightBitMime),
-            b"BINARYMIME" => Some(Self::BinaryMime),
-            _ => None,
+    /// Parses a whole text, in any case.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        match upper_case(text, &mut [0; KEYWORD_MAX]) {
+            b"7BIT" => Ok(Self::SevenBit),
+            b"8BITMIME" => Ok(Self::EightBitMime),
+            b"BINARYMIME" => Ok(Self::BinaryMime),
+            _ => Err(ParseError { at: 0, expected: Expected::ParameterValue }),
+        }
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7BIT",
+            Self::EightBitMime => "8BITMIME",
+            Self::BinaryMime => "BINARYMIME",
         }
     }
 }
@@ -373,22 +385,6 @@ fn append(out: &mut BytesMut, keyword: &str, value: &str) {
 
 fn delivery(value: &str) -> Option<Xtext<&str>> {
     Xtext::parse(value).ok().filter(|_| value.len() <= DELIVERY_MAX)
-}
-
-/// A number of digits only that fits.
-pub(super) fn number(text: &str) -> Option<u64> {
-    let add = |number: u64, octet: u8| number.checked_mul(10)?.checked_add(digit(octet)?);
-    text.bytes().try_fold(0, add).filter(|_| !text.is_empty())
-}
-
-/// RFC 1870 §3: `size-value = 1*20DIGIT`, some of which are more than 64 bits hold.
-fn size(value: &str) -> Option<u64> {
-    let add = |number: u64, octet: u8| Some(number.saturating_mul(10).saturating_add(digit(octet)?));
-    value.bytes().try_fold(0, add).filter(|_| (1..=20).contains(&value.len()))
-}
-
-fn digit(octet: u8) -> Option<u64> {
-    octet.is_ascii_digit().then(|| u64::from(octet & 15))
 }
 
 /// `*( SP esmtp-param )`, where several spaces count as one.
