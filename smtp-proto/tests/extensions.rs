@@ -174,6 +174,14 @@ fn limits_are_told_and_kept() {
     }
     assert_eq!(server.say(MAIL), "421 4.7.0 too many messages in this session, closing\r\n");
     assert_eq!(server.closed(), Close::Violation(Violation::TooManyTransactions));
+    // Those that are refused without counting as errors count too: there is an end to everything.
+    let mut limited = config();
+    limited.limits.transactions = 2;
+    let mut server = Server::greeted(limited);
+    for _ in 0..2 {
+        assert!(server.say("MAIL FROM:<a@a.example> SIZE=99999999999\r\n").starts_with("552"));
+    }
+    assert!(server.say(MAIL).starts_with("421"));
 }
 
 #[test]

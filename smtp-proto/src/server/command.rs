@@ -203,16 +203,20 @@ impl ServerSession {
     ) -> Turned {
         let config = &self.config;
         let no_auth = config.mechanisms.is_empty() && config.mechanisms_before_tls.is_empty();
-        let violation = if self.transaction.is_some() {
+        if self.transaction.is_some() {
             return told(self.violate(Violation::Sequence, now, out));
-        } else if self.peer == Peer::Unknown {
+        }
+        // All of them count: not every refusal counts as an error, and there must be an end.
+        if self.transactions >= config.limits.transactions {
+            return told(self.close_for(Violation::TooManyTransactions, out));
+        }
+        self.transactions = self.transactions.saturating_add(1);
+        let violation = if self.peer == Peer::Unknown {
             Violation::Sequence
         } else if config.start_tls == StartTls::Required && self.transport == Transport::Plain {
             Violation::TlsRequired
         } else if config.senders == Senders::LoggedIn && self.login == Login::None {
             Violation::LoginRequired
-        } else if self.transactions >= config.limits.transactions {
-            return told(self.close_for(Violation::TooManyTransactions, out));
         } else if self.peer == Peer::Plain && !parameters.is_empty() {
             Violation::UnknownParameter
         } else if !parameters.belong_to(&self.extensions()) || no_auth && parameters.auth.is_some() {
@@ -222,7 +226,6 @@ impl ServerSession {
         } else if !parameters.smtp_utf8 && !from.is_ascii() {
             Violation::Utf8Address
         } else {
-            self.transactions = self.transactions.saturating_add(1);
             self.orphans = 0;
             let envelope = Envelope {
                 addresses: if parameters.smtp_utf8 { Addresses::Utf8 } else { Addresses::Ascii },
