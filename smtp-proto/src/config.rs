@@ -43,7 +43,7 @@ pub struct ServerConfig {
     pub bdat: Strays,
     /// What becomes of clients that speak before the greeting.
     pub before_greeting: EarlyTalk,
-    /// What becomes of clients that go on before they have the reply to EHLO, HELO, LHLO, AUTH or DATA, or to any command where
+    /// What becomes of clients that go on before they have the reply to EHLO, HELO, LHLO, AUTH, DATA or XCLIENT, or to any command where
     /// PIPELINING was not offered to them (RFC 2920 §3.1).
     pub before_reply: EarlyTalk,
     /// Who answers VRFY. EXPN and ETRN are answered by the application, where [`Extensions`] offers them.

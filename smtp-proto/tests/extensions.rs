@@ -382,11 +382,15 @@ fn a_message_keeps_its_pace_or_ends() {
 
 #[test]
 fn what_comes_before_its_turn_is_ignored_told_or_refused() {
-    let early =
-        [("EHLO a.example\r\n", "NOOP\r\n"), ("DATA\r\n", "text\r\n.\r\n"), ("AUTH PLAIN c2VjcmV0\r\n", "NOOP\r\n")];
+    let early = [
+        ("EHLO a.example\r\n", "NOOP\r\n"),
+        ("DATA\r\n", "text\r\n.\r\n"),
+        ("AUTH PLAIN c2VjcmV0\r\n", "NOOP\r\n"),
+        ("XCLIENT ADDR=192.0.2.7\r\n", "NOOP\r\n"),
+    ];
     for (command, behind) in early {
         for (before_reply, told) in [(EarlyTalk::Ignore, 0), (EarlyTalk::Report, 1), (EarlyTalk::Refuse, 1)] {
-            let mut open = ServerConfig { before_reply, ..submission() };
+            let mut open = ServerConfig { before_reply, extensions: all(), ..submission() };
             open.plaintext_login = smtp_proto::PlaintextLogin::Always;
             let mut server = Server::greeted(open);
             if command == "DATA\r\n" {

@@ -86,7 +86,12 @@ impl ServerSession {
     /// RFC 2920 §3.1: whether the reply to the command has to be known before anything else can be said in earnest.
     pub(super) fn is_last_of_group(&self, command: &Command<'_>) -> bool {
         match command {
-            Command::Ehlo(_) | Command::Helo(_) | Command::Lhlo(_) | Command::Auth { .. } | Command::Data => true,
+            Command::Ehlo(_)
+            | Command::Helo(_)
+            | Command::Lhlo(_)
+            | Command::Auth { .. }
+            | Command::Data
+            | Command::Xclient(_) => true,
             // STARTTLS has a rule of its own, behind QUIT nothing is read, and BDAT is followed by its octets.
             Command::StartTls | Command::Quit | Command::Bdat(_) => false,
             Command::Mail { .. }
@@ -97,7 +102,6 @@ impl ServerSession {
             | Command::Vrfy(_)
             | Command::Expn(_)
             | Command::Etrn(_)
-            | Command::Xclient(_)
             | Command::Xforward(_) => !(self.is_extended() && self.config.extensions.pipelining),
         }
     }
