@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Asked, Last, Login, Peer, Phase, ServerSession, Skip, Transaction, Transport};
 use crate::grammar::Offers;
-use crate::{Class, Close, Event, HelloVerb, Misuse, Reply, ReplyCode, ShutDown, SizeLimit, StartTls, Step, Violation};
+use crate::{Class, Close, HelloVerb, Misuse, Reply, ReplyCode, ShutDown, SizeLimit, StartTls, Violation};
 
 impl ServerSession {
     /// Gives the ordinary positive answer: greets, tells what is offered, takes the sender, the recipient, the message. In
@@ -189,10 +189,8 @@ impl ServerSession {
         } else if self.failed_logins > self.config.limits.failed_logins {
             self.untold.violation = Some(self.close_for(Violation::TooManyLogins, out));
         } else if let Asked::Chunk(chunk) = asked {
-            let told = self.skip_chunk(Skip { left: chunk.octets, then: None, replies: 0 }, now, out);
-            if let Some(Step::Event(Event::Violation(violation))) = told {
-                self.untold.violation = Some(violation);
-            }
+            let skip = Skip { left: chunk.octets, then: None, replies: 0 };
+            self.untold.violation = self.skip_chunk(skip, now, out);
         } else {
             self.go_on(now, out);
         }

@@ -67,7 +67,7 @@ impl ServerSession {
                 Violation::MessageTooBig
             }
         };
-        self.skip_chunk(Skip { left: chunk.octets, then: Some(violation), replies }, now, out)
+        self.skip_chunk(Skip { left: chunk.octets, then: Some(violation), replies }, now, out).and_then(told)
     }
 
     fn good_chunk(&mut self, chunk: Chunk, now: Duration, out: &mut BytesMut) -> Turned {
@@ -107,11 +107,11 @@ impl ServerSession {
         self.phase = Phase::Body(Body { intake, pace, replies });
     }
 
-    /// Skips octets that would be taken for commands, unless they are too many.
-    pub(super) fn skip_chunk(&mut self, skip: Skip, now: Duration, out: &mut BytesMut) -> Turned {
+    /// Skips octets that would be taken for commands. Where they are too many that is the end, and what to tell.
+    pub(super) fn skip_chunk(&mut self, skip: Skip, now: Duration, out: &mut BytesMut) -> Option<Violation> {
         self.skipped = self.skipped.saturating_add(skip.left);
         if self.skipped > self.config.limits.refused_chunks {
-            return told(self.close_for(Violation::ChunkFlood, out));
+            return Some(self.close_for(Violation::ChunkFlood, out));
         }
         self.phase = Phase::Skip(skip);
         self.deadline = now.saturating_add(self.config.timeouts.body);

@@ -130,7 +130,8 @@ impl ServerSession {
     /// The command does not belong here. Where it has octets behind it, they are skipped.
     fn sequence(&mut self, command: &Command<'_>, now: Duration, out: &mut BytesMut) -> Turned {
         let Command::Bdat(chunk) = command else { return told(self.violate(Violation::Sequence, now, out)) };
-        self.skip_chunk(Skip { left: chunk.octets, then: Some(Violation::Sequence), replies: 1 }, now, out)
+        let skip = Skip { left: chunk.octets, then: Some(Violation::Sequence), replies: 1 };
+        self.skip_chunk(skip, now, out).and_then(told)
     }
 
     fn hello(&mut self, verb: HelloVerb, name: Domain<&str>, now: Duration, out: &mut BytesMut) -> Turned {
@@ -175,7 +176,7 @@ impl ServerSession {
     ) -> Turned {
         let named = |offered: &&String| offered.eq_ignore_ascii_case(mechanism.as_str());
         let found = self.mechanisms().iter().find(named).cloned();
-        let violation = if self.config.mechanisms.is_empty() && self.config.mechanisms_before_tls.is_empty() {
+        let violation = if !self.knows_auth() {
             Violation::NotImplemented
         } else if self.peer != Peer::Extended || self.login == Login::Done || self.transaction.is_some() {
             // RFC 4954 §4: behind EHLO, once, and not inside a transaction.
@@ -188,6 +189,11 @@ impl ServerSession {
             Violation::Mechanism
         };
         told(self.violate(violation, now, out))
+    }
+
+    /// Whether AUTH is known, now or under TLS.
+    fn knows_auth(&self) -> bool {
+        !(self.config.mechanisms.is_empty() && self.config.mechanisms_before_tls.is_empty())
     }
 
     /// The SASL mechanisms that may be used as things are.
@@ -206,7 +212,6 @@ impl ServerSession {
         out: &mut BytesMut,
     ) -> Turned {
         let config = &self.config;
-        let no_auth = config.mechanisms.is_empty() && config.mechanisms_before_tls.is_empty();
         if self.transaction.is_some() {
             return told(self.violate(Violation::Sequence, now, out));
         }
@@ -223,7 +228,7 @@ impl ServerSession {
             Violation::LoginRequired
         } else if self.peer == Peer::Plain && !parameters.is_empty() {
             Violation::UnknownParameter
-        } else if !parameters.belong_to(&self.extensions()) || no_auth && parameters.auth.is_some() {
+        } else if !parameters.belong_to(&self.extensions()) || parameters.auth.is_some() && !self.knows_auth() {
             Violation::UnofferedParameter
         } else if parameters.size.is_some_and(|size| size > config.limits.message) {
             Violation::MessageTooBig
