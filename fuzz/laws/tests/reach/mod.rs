@@ -10,9 +10,16 @@ use services::engine::Engine as _;
 
 use crate::common::data;
 
+/// Asserts that so many runs get everywhere.
+pub(crate) fn everywhere<S: Subject>(subject: &S, runs: usize, everything: &[&str]) {
+    let reached = reached(subject, runs);
+    let missing: Vec<_> = everything.iter().filter(|name| !reached.contains(**name)).collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}");
+}
+
 /// What happens in so many runs, which are always the same: events by their names, violations, how sessions end, and what the
 /// lines begin with that are said: verbs or codes.
-pub(crate) fn reached<S: Subject>(subject: &S, runs: usize) -> BTreeSet<String> {
+fn reached<S: Subject>(subject: &S, runs: usize) -> BTreeSet<String> {
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeSet::new();
     for run in 0..runs {
