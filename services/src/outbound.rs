@@ -2,7 +2,9 @@
 
 mod local;
 mod measure;
+mod policy;
 mod relay;
+mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use crate::convert;
 use crate::net::tls;
 
 pub use measure::measure;
+pub use policy::{Handshake, Policy, StsMode, StsPolicy, TlsFault};
+pub use target::{Demands, Matching, NoWay, Security, Selector, Target, Targets, Tlsa, Usage};
 
 /// The transport of a server that has mailboxes of its own, and at most one way to everybody else's.
 #[derive(Debug)]
