@@ -11,6 +11,7 @@ pub mod log;
 mod memory;
 mod progress;
 mod queue;
+pub mod report;
 mod schedule;
 mod spool;
 pub mod testing;
