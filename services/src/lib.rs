@@ -3,6 +3,7 @@
 //! - [`mod@engine`]: one trait over all engines, and the macro [`engine!`] that forwards to it. Without a runtime.
 //! - [`net`]: from a socket to a handler: listener, TLS, limits, the driver, drain.
 //! - `directory`, `sasl`: who exists and who may log in.
+//! - `sign`: DKIM signatures and ARC seals for mail that leaves.
 //! - `pop3`, `imap`, `smtp`, …: the services themselves, a feature each.
 
 pub mod engine;
@@ -33,6 +34,8 @@ mod login;
 pub mod outbound;
 #[cfg(feature = "pop3")]
 pub mod pop3;
+#[cfg(feature = "sign")]
+pub mod sign;
 #[cfg(feature = "smtp")]
 pub mod smtp;
 #[cfg(feature = "smtp")]
