@@ -1,9 +1,19 @@
 //! Mail out of the queue: into the mailboxes of a store here, or to another server.
 
+mod attempt;
+mod courier;
+mod fate;
+mod handshake;
+mod hosts;
+mod ledger;
 mod local;
 mod measure;
 mod policy;
+mod pool;
+mod reach;
 mod relay;
+mod reply;
+mod session;
 mod target;
 
 use std::sync::Arc;
@@ -17,6 +27,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::convert;
 use crate::net::tls;
 
+pub use courier::{Begins, CourierOptions, Couriers, Credentials, Exposure, Hop, Parcel, Route};
+pub use fate::{Fate, Fault, Onward, Word};
+pub use hosts::HostMemory;
 pub use measure::measure;
 pub use policy::{Handshake, Policy, StsMode, StsPolicy, TlsFault};
 pub use target::{Demands, Matching, NoWay, Security, Selector, Target, Targets, Tlsa, Usage};

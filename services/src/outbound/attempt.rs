@@ -1,0 +1,313 @@
+//! One attempt to deliver a message: hop by hop, host by host, address by address, until each recipient has its fate.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use smtp_proto::{Envelope, Login, Policy, Reuse, TlsPolicy, Trouble};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::courier::{Exposure, Hop, Parcel, Route, Shared};
+use super::fate::{Fate, Place};
+use super::handshake::Keys;
+use super::ledger::{Ledger, Next};
+use super::pool::Key;
+use super::session::{self, Heard, Job, Opening, Security as Secured};
+use super::target::{Security, Target};
+
+/// An attempt.
+pub(super) struct Attempt<'a> {
+    shared: &'a Shared,
+    parcel: &'a Parcel,
+    began: Instant,
+    ledger: Ledger,
+    /// Connections that may still come to nothing.
+    sessions: u32,
+}
+
+/// A host that is being asked.
+struct Visit<'a> {
+    hop: &'a Hop,
+    target: &'a Target,
+    /// Addresses that were not asked yet.
+    left: VecDeque<SocketAddr>,
+    /// Whether a connection that was kept will do.
+    lines: Lines,
+    /// Whether TLS is still tried, where it is optional.
+    optional_tls: OptionalTls,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    KeptOrNew,
+    New,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OptionalTls {
+    Tried,
+    GivenUp,
+}
+
+/// A dialogue that is over.
+struct Talk {
+    key: Key,
+    line: Line,
+    /// The recipients that it was about.
+    sent: Vec<usize>,
+    /// `None`: its task has ended without a word.
+    heard: Option<Heard>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Kept,
+    New,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(shared: &'a Shared, parcel: &'a Parcel, began: Instant) -> Self {
+        let ledger = Ledger::new(parcel.envelope.recipients.len());
+        Self { shared, parcel, began, ledger, sessions: shared.sessions }
+    }
+
+    pub(super) async fn run(mut self, route: &Route) -> Vec<Fate> {
+        let mut next = self.ask(&route.first).await;
+        if let (Next::OtherHost, Some(fallback)) = (next, &route.fallback) {
+            self.ledger.settle_heard();
+            next = self.ask(fallback).await;
+        }
+        let _ = next;
+        self.ledger.close()
+    }
+
+    async fn ask(&mut self, hop: &Hop) -> Next {
+        for target in &hop.targets.hosts {
+            match self.visit(hop, target).await {
+                Next::OtherHost | Next::SameHost => {}
+                next @ (Next::Nothing | Next::Stop) => return next,
+            }
+        }
+        Next::OtherHost
+    }
+
+    /// Asks one host, at all of its addresses if need be.
+    async fn visit(&mut self, hop: &Hop, target: &Target) -> Next {
+        let left = target.addresses.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
+        let mut visit = Visit { hop, target, left, lines: Lines::KeptOrNew, optional_tls: OptionalTls::Tried };
+        if let Some(reason) = visit.forbids() {
+            self.ledger.unasked(&visit.place(None).found("4.7.0", reason.to_owned()));
+            return Next::OtherHost;
+        }
+        loop {
+            if self.ledger.is_settled() {
+                return Next::Nothing;
+            }
+            let talk = match self.talk_on_kept(&visit).await {
+                Some(talk) => talk,
+                None => match self.talk_on_new(&mut visit).await {
+                    Some(talk) => talk,
+                    None => return Next::OtherHost,
+                },
+            };
+            self.log(&talk);
+            let address = talk.key.address;
+            match self.judge(&mut visit, talk) {
+                Next::SameHost => visit.left.push_front(address),
+                Next::OtherHost => self.sessions = self.sessions.saturating_sub(1),
+                next @ (Next::Nothing | Next::Stop) => return next,
+            }
+        }
+    }
+
+    /// Gives the message to a connection that waits for one.
+    async fn talk_on_kept(&self, visit: &Visit<'_>) -> Option<Talk> {
+        if visit.lines == Lines::New {
+            return None;
+        }
+        let sent = self.ledger.open();
+        let (mut job, heard) = self.job(&sent);
+        for address in &visit.left {
+            let key = self.key(visit, *address);
+            match self.shared.pool.call(&key, job) {
+                Ok(()) => {
+                    metrics::counter!("posthaste_outbound_connections_reused_total").increment(1);
+                    return Some(Talk { key, line: Line::Kept, sent, heard: heard.await.ok() });
+                }
+                Err(back) => job = back,
+            }
+        }
+        None
+    }
+
+    /// Connects, and gives the message to the new connection.
+    async fn talk_on_new(&mut self, visit: &mut Visit<'_>) -> Option<Talk> {
+        let until = self.began + self.shared.patience;
+        if self.sessions == 0 || Instant::now() >= until {
+            let word = visit.place(None).found("4.4.1", "not asked: the attempt has taken long enough".to_owned());
+            self.ledger.unasked(&word);
+            return None;
+        }
+        let (host, site) = (&visit.target.host, &visit.hop.targets.site);
+        let ledger = &mut self.ledger;
+        let reached = self.shared.ways.reach(host, site, &mut visit.left, until, |word| ledger.unasked(&word)).await?;
+        let address = reached.asked.address();
+        if self.shared.ways.known.is_without_tls(address) {
+            visit.optional_tls = OptionalTls::GivenUp;
+        }
+        let (key, sent) = (self.key(visit, address), self.ledger.open());
+        let (job, heard) = self.job(&sent);
+        let opening = Opening {
+            reached,
+            key: key.clone(),
+            keys: visit.keys(),
+            policy: visit.policy(),
+            job,
+            pool: Arc::clone(&self.shared.pool),
+            keeping: Arc::clone(&self.shared.keeping),
+        };
+        tokio::spawn(session::run(opening));
+        Some(Talk { key, line: Line::New, sent, heard: heard.await.ok() })
+    }
+
+    /// What a dialogue means for the recipients, and for what comes next.
+    fn judge(&mut self, visit: &mut Visit<'_>, talk: Talk) -> Next {
+        let Talk { key, line, sent, heard } = talk;
+        let place = visit.place(Some(key.address));
+        let Some(Heard { report, cut, tls }) = heard else {
+            self.ledger.broken_off(&sent, &place);
+            return Next::Stop;
+        };
+        let Some(report) = report else {
+            return match tls {
+                Secured::Failed(failed) if line == Line::New => {
+                    self.ledger.unasked(&place.found("4.7.5", format!("TLS handshake failed: {failed}")));
+                    Next::OtherHost
+                }
+                // It had left, and nothing was said.
+                Secured::Clear | Secured::Tls(_) | Secured::Failed(_) => {
+                    visit.lines = Lines::New;
+                    Next::SameHost
+                }
+            };
+        };
+        // RFC 7435 §3: opportunistic security falls back to none where it cannot be had. Nothing of the message was sent.
+        if report.trouble == Some(Trouble::Tls) && visit.may_give_up_tls() {
+            self.shared.ways.known.tls_failed(key.address);
+            visit.optional_tls = OptionalTls::GivenUp;
+            return Next::SameHost;
+        }
+        if line == Line::Kept && report.trouble == Some(Trouble::Stale) {
+            visit.lines = Lines::New;
+            return Next::SameHost;
+        }
+        match self.ledger.heard(&sent, &place, &report, cut.as_ref()) {
+            // It may have lasted too long; that says nothing against the host.
+            Next::OtherHost if line == Line::Kept => {
+                visit.lines = Lines::New;
+                Next::SameHost
+            }
+            Next::SameHost => {
+                visit.lines = Lines::New;
+                Next::SameHost
+            }
+            next @ (Next::Nothing | Next::OtherHost | Next::Stop) => next,
+        }
+    }
+
+    fn job(&self, sent: &[usize]) -> (Job, oneshot::Receiver<Heard>) {
+        let all = &self.parcel.envelope;
+        let recipients = sent.iter().filter_map(|index| all.recipients.get(*index)).cloned().collect();
+        let (told, heard) = oneshot::channel();
+        let envelope = Envelope { mail: all.mail.clone(), recipients };
+        (Job { envelope, body: self.parcel.body.clone(), told }, heard)
+    }
+
+    fn key(&self, visit: &Visit<'_>, address: SocketAddr) -> Key {
+        let targets = &visit.hop.targets;
+        Key {
+            host: visit.target.host.clone(),
+            address,
+            security: visit.target.security.clone(),
+            begins: visit.hop.begins,
+            demands: targets.demands,
+            source: self.shared.ways.source(&targets.site, address.ip()),
+            user: visit.hop.login.as_ref().map(|login| login.user.clone()),
+        }
+    }
+
+    /// One line for each dialogue: who was asked, how safely, and what he said.
+    fn log(&self, talk: &Talk) {
+        let Talk { key, line, heard, .. } = talk;
+        let report = heard.as_ref().and_then(|heard| heard.report.as_deref());
+        let tls = match heard.as_ref().map(|heard| &heard.tls) {
+            Some(Secured::Tls(info)) => info.version.as_str(),
+            Some(Secured::Failed(_)) => "failed",
+            Some(Secured::Clear) | None => "none",
+        };
+        if *line == Line::New {
+            metrics::counter!("posthaste_outbound_connections_total", "tls" => tls.to_owned()).increment(1);
+        }
+        let said = report.and_then(|report| report.outcomes.first()).map(|outcome| outcome.said());
+        tracing::info!(
+            id = %self.parcel.id,
+            host = key.host,
+            address = %key.address,
+            tls,
+            connection = match line {
+                Line::Kept => "kept",
+                Line::New => "new",
+            },
+            recipients = talk.sent.len(),
+            code = said.map(|said| tracing::field::display(said.reply.code())),
+            stage = said.map(|said| said.stage.as_str()),
+            delay_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "asked a server"
+        );
+    }
+}
+
+impl Visit<'_> {
+    fn place(&self, address: Option<SocketAddr>) -> Place {
+        Place { host: self.target.host.clone(), address }
+    }
+
+    /// Why this host may not be asked so.
+    fn forbids(&self) -> Option<&'static str> {
+        let login = self.hop.login.as_ref()?;
+        let in_clear = self.target.security == Security::Clear;
+        (in_clear && login.exposure == Exposure::UnderTls).then_some("a password is not sent without TLS")
+    }
+
+    /// Whether the message may go in clear where TLS fails.
+    fn may_give_up_tls(&self) -> bool {
+        self.target.security == Security::Opportunistic
+            && self.hop.login.is_none()
+            && self.optional_tls == OptionalTls::Tried
+    }
+
+    fn policy(&self) -> Policy {
+        let tls = match (&self.target.security, self.optional_tls) {
+            (Security::Clear, _) => TlsPolicy::Never,
+            (Security::Opportunistic, OptionalTls::GivenUp) if self.hop.login.is_none() => TlsPolicy::Never,
+            (Security::Opportunistic, _) => TlsPolicy::Opportunistic,
+            (Security::Encrypted | Security::Verified { .. } | Security::Dane { .. }, _) => TlsPolicy::Required,
+        };
+        let login = self.hop.login.as_ref().map(|credentials| Login::Password {
+            user: credentials.user.clone(),
+            password: credentials.password.clone(),
+        });
+        Policy { tls, login, reuse: Reuse::Ask, ..Policy::default() }
+    }
+
+    fn keys(&self) -> Option<Keys> {
+        let config = match &self.target.security {
+            Security::Clear | Security::Opportunistic | Security::Encrypted => crate::net::tls::opportunistic(),
+            // Nothing here can verify yet, and so nothing is believed.
+            Security::Verified { .. } | Security::Dane { .. } => return None,
+        };
+        Some(Keys { config, name: ServerName::try_from(self.target.host.clone()).ok()? })
+    }
+}

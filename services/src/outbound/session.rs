@@ -1,0 +1,471 @@
+//! One connection to a server, from its first octet to its last: messages are handed to it, and each has its answer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mailqueue::Body;
+use smtp_proto::{ClientConfig, Delivery, DeliveryEvent, Envelope, Policy, Report, Trouble};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::courier::Begins;
+use super::handshake::{self, Failed, Keys};
+use super::hosts::Failure;
+use super::ledger::Cut;
+use super::pool::{Key, Pool};
+use super::reach::{Asked, Reached};
+use crate::engine::{Close, Deadline, Engine, Layer, ShutDown, Step, Switched, TlsInfo};
+use crate::net::tls::Upgrade;
+use crate::net::{BoxedStream, Connection, Detached, Drain, Gone, Handler, Next, Pacing, drive};
+
+/// A message on its way to a server.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Who sends it, and to whom.
+    pub(super) envelope: Envelope,
+    /// Its octets.
+    pub(super) body: Body,
+    /// Where the answer goes.
+    pub(super) told: oneshot::Sender<Heard>,
+}
+
+/// What became of a message in a session.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// What the engine says; `None` where the message was not begun with, because the connection had ended.
+    pub(super) report: Option<Box<Report>>,
+    /// What it does not know.
+    pub(super) cut: Option<Cut>,
+    /// How the connection is secured.
+    pub(super) tls: Security,
+}
+
+/// How a connection is secured.
+#[derive(Clone, Debug)]
+pub(super) enum Security {
+    /// In no way.
+    Clear,
+    /// By TLS.
+    Tls(TlsInfo),
+    /// TLS was tried.
+    Failed(Failed),
+}
+
+/// How long a connection is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Keeping {
+    /// How long it waits for another message.
+    pub(super) idle: Duration,
+    /// Messages on it.
+    pub(super) messages: u32,
+    /// Its age at which no further message is taken.
+    pub(super) age: Duration,
+    pub(super) pacing: Arc<Pacing>,
+    pub(super) client: Arc<ClientConfig>,
+}
+
+/// What a session begins with.
+pub(super) struct Opening {
+    pub(super) reached: Reached,
+    pub(super) key: Key,
+    pub(super) keys: Option<Keys>,
+    pub(super) policy: Policy,
+    pub(super) job: Job,
+    pub(super) pool: Arc<Pool>,
+    pub(super) keeping: Arc<Keeping>,
+}
+
+/// Speaks with a server until nothing more is to be said. Runs in a task of its own.
+pub(super) async fn run(opening: Opening) {
+    let Opening { reached, key, keys, policy, job, pool, keeping } = opening;
+    let Reached { stream, mut link, asked } = reached;
+    let (mut stream, begun): (BoxedStream, _) = (Box::new(stream), Instant::now());
+    let mut tls = Security::Clear;
+    if key.begins == Begins::UnderTls {
+        match handshake::shake(stream, keys.as_ref(), keeping.client.timeouts.tls).await {
+            Ok((secured, info)) => {
+                stream = secured;
+                link.tls = Some(info.clone());
+                tls = Security::Tls(info);
+            }
+            Err(failed) => {
+                // The engine was never asked, so it has nothing to tell.
+                asked.failed(Failure::Mute);
+                let _ = job.told.send(Heard { report: None, cut: None, tls: Security::Failed(failed) });
+                return;
+            }
+        }
+    }
+    let Job { envelope, body, told } = job;
+    let delivery = Delivery::new(Arc::clone(&keeping.client), envelope, policy, link.clone().into(), Duration::ZERO);
+    let line = Line(Arc::new(Mutex::new(Wire { delivery, end: End::Open })));
+    let mut courier = Courier {
+        line: line.clone(),
+        work: Work::Carrying(Carried { body, told }),
+        asked: Some(asked),
+        tls,
+        cut: None,
+        key,
+        pool,
+        carried: 0,
+        begun,
+        keeping: Arc::clone(&keeping),
+    };
+    // A delivery under way is not cut short by a server that stops: the queue waits for it.
+    let (_handle, drain) = Drain::new();
+    loop {
+        let conn =
+            Connection::new(line.clone(), stream, link.clone(), Upgrade::None, Arc::clone(&keeping.pacing), begun);
+        // Only for TLS it is left.
+        let (_, Some(Detached { handler, stream: plain, .. })) = drive(conn, courier, drain.clone()).await else {
+            return;
+        };
+        courier = handler;
+        match handshake::shake(plain, keys.as_ref(), keeping.client.timeouts.tls).await {
+            Ok((secured, info)) => {
+                stream = secured;
+                link.tls = Some(info.clone());
+                courier.tls = Security::Tls(info.clone());
+                Engine::switched(&mut line.clone(), Switched::Tls(info), begun.elapsed());
+            }
+            Err(failed) => {
+                courier.cut = Some(Cut::Handshake(failed.to_string()));
+                courier.tls = Security::Failed(failed);
+                return courier.closed(Close::Lost).await;
+            }
+        }
+    }
+}
+
+/// The engine, in hands that outlive the driver's: for the handshake, whose failure has a reason, and for what is left to say
+/// when a connection is lost.
+#[derive(Clone, Debug)]
+struct Line(Arc<Mutex<Wire>>);
+
+#[derive(Debug)]
+struct Wire {
+    delivery: Delivery,
+    end: End,
+}
+
+/// Whether the server may still say something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Closed,
+}
+
+/// What happens on the line.
+enum LineEvent {
+    /// What the engine tells.
+    Delivery(DeliveryEvent),
+    /// Question: TLS is to begin.
+    StartTls,
+}
+
+impl Line {
+    fn lock(&self) -> MutexGuard<'_, Wire> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the engine makes of a connection that is lost: what single recipients were told before holds.
+    fn last_report(&self, now: Duration) -> Option<Box<Report>> {
+        let delivery = &mut self.lock().delivery;
+        delivery.handle_eof();
+        let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
+        loop {
+            match delivery.next_event(now, &mut input, &mut out) {
+                smtp_proto::Step::Event(DeliveryEvent::Done(report)) => return Some(report),
+                smtp_proto::Step::Close(_) => return None,
+                // The end is told behind open questions.
+                smtp_proto::Step::Event(_)
+                | smtp_proto::Step::YourTurn
+                | smtp_proto::Step::NeedInput
+                | smtp_proto::Step::Switch(_) => delivery.abort(),
+            }
+        }
+    }
+}
+
+impl Engine for Line {
+    type Event = LineEvent;
+
+    fn next_event(&mut self, now: Duration, input: &mut BytesMut, out: &mut BytesMut) -> Step<LineEvent> {
+        match Engine::next_event(&mut self.lock().delivery, now, input, out) {
+            Step::Event(event) => Step::Event(LineEvent::Delivery(event)),
+            Step::NeedInput => Step::NeedInput,
+            Step::YourTurn => Step::YourTurn,
+            Step::Switch(Layer::Tls) => Step::Event(LineEvent::StartTls),
+            Step::Switch(layer @ Layer::Deflate) => Step::Switch(layer),
+            Step::Close(why) => Step::Close(why),
+        }
+    }
+
+    fn max_input(&self) -> usize {
+        self.lock().delivery.max_input()
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        Engine::poll_timeout(&self.lock().delivery)
+    }
+
+    fn handle_timeout(&mut self, now: Duration, out: &mut BytesMut) {
+        self.lock().delivery.handle_timeout(now, out);
+    }
+
+    fn handle_eof(&mut self) {
+        let mut wire = self.lock();
+        wire.end = End::Closed;
+        wire.delivery.handle_eof();
+    }
+
+    fn switched(&mut self, to: Switched, now: Duration) {
+        Engine::switched(&mut self.lock().delivery, to, now);
+    }
+
+    fn shut_down(&mut self, why: ShutDown, now: Duration, out: &mut BytesMut) {
+        Engine::shut_down(&mut self.lock().delivery, why, now, out);
+    }
+
+    fn abort(&mut self) {
+        self.lock().delivery.abort();
+    }
+
+    fn memory(&self) -> usize {
+        self.lock().delivery.memory()
+    }
+
+    fn is_question(event: &LineEvent) -> bool {
+        match event {
+            LineEvent::Delivery(event) => event.is_question(),
+            LineEvent::StartTls => true,
+        }
+    }
+
+    fn chunk(event: &LineEvent) -> Option<&Bytes> {
+        match event {
+            LineEvent::Delivery(event) => event.chunk(),
+            LineEvent::StartTls => None,
+        }
+    }
+}
+
+/// Hands messages to the engine, and their reports to whoever waits.
+struct Courier {
+    line: Line,
+    work: Work,
+    /// Held until the host has shown that it can be spoken with.
+    asked: Option<Asked>,
+    tls: Security,
+    cut: Option<Cut>,
+    key: Key,
+    pool: Arc<Pool>,
+    /// Messages so far.
+    carried: u32,
+    begun: Instant,
+    keeping: Arc<Keeping>,
+}
+
+/// What a courier does now.
+enum Work {
+    /// A message is under way.
+    Carrying(Carried),
+    /// Its report is there. It is told as soon as it is known whether the connection can be called again: whoever hears it may
+    /// have the next message in hand.
+    Reporting(Carried, Box<Report>),
+    /// Nothing; another message may come.
+    Waiting { called: oneshot::Receiver<Job>, until: Instant },
+    /// It has come.
+    Called(Job),
+    /// No more is taken.
+    Leaving,
+}
+
+/// The part of a [`Job`] that the engine does not have.
+struct Carried {
+    body: Body,
+    told: oneshot::Sender<Heard>,
+}
+
+/// Why a message could not be sent to its end.
+enum Unsent {
+    Gone,
+    Unreadable(mailqueue::ReadError),
+    Misuse,
+}
+
+impl From<Gone> for Unsent {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl Handler<Line> for Courier {
+    async fn event(&mut self, conn: &mut Connection<Line>, event: LineEvent) -> Result<Next, crate::net::Fault> {
+        let event = match event {
+            LineEvent::StartTls => return Ok(Next::Detach),
+            LineEvent::Delivery(event) => event,
+        };
+        match event {
+            DeliveryEvent::Body => {
+                self.is_reached();
+                self.send(conn).await;
+            }
+            DeliveryEvent::Done(report) => self.report(report),
+            DeliveryEvent::Idle => self.rest(conn),
+            // No policy has a login that asks.
+            DeliveryEvent::Challenge(_) => conn.speak(|line, now, out| line.lock().delivery.decline(now, out)),
+        }
+        Ok(Next::Go)
+    }
+
+    async fn wake(&mut self) {
+        let Work::Waiting { called, until } = &mut self.work else {
+            return match self.work {
+                Work::Reporting(..) => {}
+                Work::Carrying(_) | Work::Waiting { .. } | Work::Called(_) | Work::Leaving => {
+                    std::future::pending().await
+                }
+            };
+        };
+        let job = tokio::select! {
+            biased;
+            job = &mut *called => job.ok(),
+            () = sleep_until(*until) => {
+                // From here on nobody can call; who already has is heard.
+                called.close();
+                called.try_recv().ok()
+            }
+        };
+        self.work = job.map_or(Work::Leaving, Work::Called);
+    }
+
+    async fn woken(&mut self, conn: &mut Connection<Line>) -> Result<Next, crate::net::Fault> {
+        match std::mem::replace(&mut self.work, Work::Leaving) {
+            Work::Reporting(carried, report) => self.tell(carried, Some(report)),
+            Work::Called(Job { envelope, body, told }) => {
+                let carried = Carried { body, told };
+                match conn.speak(|line, now, out| line.lock().delivery.again(envelope, now, out)) {
+                    Ok(()) => self.work = Work::Carrying(carried),
+                    // The server has left.
+                    Err(_) => self.tell(carried, None),
+                }
+            }
+            Work::Leaving => {
+                self.pool.sweep(&self.key);
+                conn.speak(|line, now, out| line.lock().delivery.decline(now, out));
+            }
+            // Nothing wakes these.
+            work @ (Work::Carrying(_) | Work::Waiting { .. }) => self.work = work,
+        }
+        Ok(Next::Go)
+    }
+
+    async fn closed(mut self, why: Close) {
+        match std::mem::replace(&mut self.work, Work::Leaving) {
+            Work::Carrying(carried) => {
+                if matches!(why, Close::Lost | Close::Stalled) && self.cut.is_none() {
+                    self.cut = Some(Cut::Line);
+                }
+                let report = self.line.last_report(self.begun.elapsed());
+                if let Some(report) = &report {
+                    self.settle(report);
+                }
+                self.tell(carried, report);
+            }
+            Work::Reporting(carried, report) => self.tell(carried, Some(report)),
+            Work::Waiting { mut called, .. } => {
+                called.close();
+                self.pool.sweep(&self.key);
+                if let Ok(Job { body, told, .. }) = called.try_recv() {
+                    self.tell(Carried { body, told }, None);
+                }
+            }
+            Work::Called(Job { body, told, .. }) => self.tell(Carried { body, told }, None),
+            Work::Leaving => {}
+        }
+        metrics::histogram!("posthaste_outbound_messages_per_connection").record(f64::from(self.carried));
+    }
+}
+
+impl Courier {
+    async fn send(&mut self, conn: &mut Connection<Line>) {
+        let Work::Carrying(Carried { body, .. }) = &self.work else { return };
+        let mut body = body.reader();
+        let sent = async {
+            while let Some(chunk) = body.next().await.map_err(Unsent::Unreadable)? {
+                conn.speak(|line, _, out| line.lock().delivery.body(&chunk, out)).map_err(|_| Unsent::Misuse)?;
+                conn.drain().await?;
+            }
+            // Whoever has left before the end of the message has not taken it. Behind the end nobody would know.
+            conn.listen(Duration::ZERO).await?;
+            if conn.speak(|line, _, _| line.lock().end) == End::Closed {
+                return Err(Unsent::Gone);
+            }
+            conn.speak(|line, now, out| line.lock().delivery.end_body(now, out)).map_err(|_| Unsent::Misuse)
+        };
+        let Err(unsent) = sent.await else { return };
+        self.cut = Some(match unsent {
+            Unsent::Gone => Cut::Line,
+            Unsent::Unreadable(error) => Cut::Unreadable(error.to_string()),
+            Unsent::Misuse => Cut::Unsendable,
+        });
+        // The server must not take half a message for a whole one.
+        conn.speak(|line, _, _| line.abort());
+    }
+
+    fn report(&mut self, report: Box<Report>) {
+        self.settle(&report);
+        match std::mem::replace(&mut self.work, Work::Leaving) {
+            Work::Carrying(carried) => self.work = Work::Reporting(carried, report),
+            work @ (Work::Reporting(..) | Work::Waiting { .. } | Work::Called(_) | Work::Leaving) => self.work = work,
+        }
+    }
+
+    /// The engine could take another message.
+    fn rest(&mut self, conn: &mut Connection<Line>) {
+        let Work::Reporting(carried, report) = std::mem::replace(&mut self.work, Work::Leaving) else { return };
+        self.carried = self.carried.saturating_add(1);
+        let may = self.carried < self.keeping.messages && self.begun.elapsed() < self.keeping.age;
+        match may.then(|| self.pool.wait(&self.key)).flatten() {
+            Some(called) => self.work = Work::Waiting { called, until: Instant::now() + self.keeping.idle },
+            None => conn.speak(|line, now, out| line.lock().delivery.decline(now, out)),
+        }
+        self.tell(carried, Some(report));
+    }
+
+    fn tell(&self, carried: Carried, report: Option<Box<Report>>) {
+        // Who does not listen any more will try again.
+        let _ = carried.told.send(Heard { report, cut: self.cut.clone(), tls: self.tls.clone() });
+    }
+
+    /// What the report says of the host.
+    fn settle(&mut self, report: &Report) {
+        let stage = report.outcomes.first().map(|outcome| outcome.said().stage);
+        match (report.trouble, stage) {
+            (
+                Some(Trouble::Lost(smtp_proto::Close::ShutDown(_))),
+                Some(smtp_proto::Stage::Greeting | smtp_proto::Stage::Hello),
+            ) => self.asked = None,
+            (Some(Trouble::Lost(_)), Some(smtp_proto::Stage::Greeting | smtp_proto::Stage::Hello)) => {
+                if let Some(asked) = self.asked.take() {
+                    asked.failed(Failure::Mute);
+                }
+            }
+            (Some(Trouble::Tls | Trouble::Greeting | Trouble::Hello), _) => self.asked = None,
+            (
+                Some(Trouble::Login | Trouble::Lacking | Trouble::Limits | Trouble::Stale | Trouble::Lost(_)) | None,
+                _,
+            ) => {
+                self.is_reached();
+            }
+        }
+    }
+
+    fn is_reached(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            asked.reached();
+        }
+    }
+}
