@@ -1,13 +1,17 @@
 //! Mail out of the queue: into the mailboxes of a store here, or to another server.
 
 mod attempt;
+mod client_tls;
 mod courier;
+mod dane;
+mod dns;
 mod fate;
 mod handshake;
 mod hosts;
 mod ledger;
 mod local;
 mod measure;
+mod mx;
 mod policy;
 mod pool;
 mod reach;
@@ -27,7 +31,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::convert;
 use crate::net::tls;
 
+pub use client_tls::{ClientHandshake, ClientTls};
 pub use courier::{Begins, CourierOptions, Couriers, Credentials, Exposure, Hop, Parcel, Route};
+pub use dns::{DnsOptions, DnsSetupError, Dnssec};
 pub use fate::{Fate, Fault, Onward, Word};
 pub use hosts::HostMemory;
 pub use measure::measure;
