@@ -1,16 +1,29 @@
 //! Interleaved measuring: all cases of a comparison take turns, so that a machine that slows down slows all of them.
 
+mod disk;
+mod load;
 mod maildrop;
+mod mailers;
+mod meter;
+mod places;
 mod pop3;
+mod postfix;
 mod processes;
+mod raw_log;
 mod rows;
 mod servers;
 
 use std::time::{Duration, Instant};
 
+pub use disk::{Device, space_of};
+pub use load::{Connections, Load, Sink};
 pub use maildrop::{Maildrop, Prng};
+pub use mailers::{Login, Mailer, Make, Onward, SENDER};
+pub use meter::{Cost, Costs, Meter, Who};
 pub use pop3::{Pop3Client, Stat};
+pub use postfix::postfix_missing;
 pub use processes::Processes;
+pub use raw_log::RawLog;
 pub use rows::{Row, Way, often, table};
 pub use servers::{Dovecot, PASSWORD, Place, Pop3Server, Setup, dovecot_missing, single_node};
 
@@ -66,13 +79,16 @@ pub fn compare(title: &str, unit: &str, rounds: usize, turn: Duration, mut cases
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The one in the middle.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// User and system time of this process, all threads.
-fn cpu_time() -> Duration {
+#[must_use]
+pub fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

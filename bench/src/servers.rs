@@ -1,20 +1,21 @@
 //! POP3 servers on loopback, each with a configuration and directories of its own.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::places::{free_address, program};
 use crate::{Maildrop, Processes};
 
 /// Everybody's password.
 pub const PASSWORD: &str = "secret";
 
 /// The same in the cheapest form that our users' file takes. Dovecot has it in the clear, which costs it nothing at all.
-const VERIFIER: &str =
+pub(crate) const VERIFIER: &str =
     "$6$rounds=1000$benchbench$VyPlxx.vZ6QbbR0ZViPu9CAFYmCooy1/zkrq5/uARClOqmdfLAaaFATlxLcxLRZo3tpoSpo6aKPmLCoWLNoW6/";
 
 /// Who Dovecot's mail belongs to: it refuses to serve root's.
@@ -107,18 +108,6 @@ pub fn single_node(place: &Place) -> impl Pop3Server + use<> {
     Server::start("posthaste single-node", address, command)
 }
 
-/// The variable `POSTHASTE_SERVER` names the program; without it, it is built from the checkout.
-fn program() -> PathBuf {
-    if let Some(given) = std::env::var_os("POSTHASTE_SERVER") {
-        return given.into();
-    }
-    let house = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--quiet", "--bin", "single-node"]).current_dir(house);
-    assert!(cargo.status().unwrap().success(), "the server does not build");
-    house.join("target/release/single-node")
-}
-
 /// Why Dovecot cannot be measured here, if so.
 #[must_use]
 pub fn dovecot_missing() -> Option<&'static str> {
@@ -208,12 +197,4 @@ impl Pop3Server for Server {
     fn processes(&self) -> &Processes {
         &self.processes
     }
-}
-
-/// Nobody listens there at this moment, and no outgoing connection will take it.
-fn free_address() -> SocketAddr {
-    (20_000..32_000)
-        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-        .find(|address| TcpListener::bind(address).is_ok())
-        .unwrap()
 }
