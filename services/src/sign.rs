@@ -44,6 +44,8 @@ mod header;
 mod key;
 mod signed;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub use arc::{BadResults, ChainValidation, MAX_RESULTS, SealError, Sealed, Sealer, Sealing, Unsealed};
 pub use canonical::Form;
