@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::places::{free_address, program};
 use crate::servers::VERIFIER;
@@ -28,8 +28,8 @@ pub enum Make {
 /// What becomes of the mail that a server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Onward {
-    /// It stays. Postfix puts it on hold. Ours is for a mailbox that is locked, so that twenty attempts wait for the lock,
-    /// and the rest for those.
+    /// It stays. Postfix puts it on hold. Ours is for a mailbox that cannot be opened, so that each message is tried once,
+    /// which costs two more notes in the log, and waits.
     Nowhere,
     /// To the server at this address, whether somebody listens there or not.
     To(SocketAddr),
@@ -201,7 +201,8 @@ fn ours(folder: &Path, address: SocketAddr, http: SocketAddr, onward: Onward) ->
         Onward::Nowhere => {
             closed.push("submission");
             command.arg(format!("--smtp={address}"));
-            lock(&folder.join("mail/example.org/alice"));
+            fs::create_dir_all(folder.join("mail/example.org")).unwrap();
+            fs::write(folder.join("mail/example.org/alice"), "where the mailbox would be").unwrap();
         }
         Onward::To(next) => {
             closed.push("smtp");
@@ -212,14 +213,6 @@ fn ours(folder: &Path, address: SocketAddr, http: SocketAddr, onward: Onward) ->
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     command
-}
-
-/// Locks a mailbox for good, in the name of another host whose clock is ahead.
-fn lock(mailbox: &Path) {
-    fs::create_dir_all(mailbox).unwrap();
-    fs::write(mailbox.join("dovecot-uidlist.lock"), "1:elsewhere").unwrap();
-    let file = File::options().write(true).open(mailbox.join("dovecot-uidlist.lock")).unwrap();
-    file.set_modified(SystemTime::now() + Duration::from_secs(24 * 3600)).unwrap();
 }
 
 fn greets(address: SocketAddr) -> bool {

@@ -1,10 +1,10 @@
 //! Mail that is taken and stays, by the same generator into both servers and into nothing.
 
 use std::fs;
-use std::path::PathBuf;
+use std::thread::sleep;
 use std::time::Duration;
 
-use bench::{Connections, Cost, Costs, Load, Mailer, Make, Meter, Onward, Sink, Who, space_of};
+use bench::{Connections, Cost, Costs, Load, Mailer, Make, Meter, Onward, Sink, Who};
 
 use crate::{Extent, Plan, tell, told};
 
@@ -20,8 +20,8 @@ pub(crate) fn measure(plan: &Plan) {
             };
             println!("\nAccepted and kept, {octets} octets, {manner} (smtp-source, {:?} each)", plan.extent.turn());
             println!(
-                "| sessions | server | messages/s, median | min | max | CPU ms/message | to the disk/octet | \
-                 space/octet |\n|--:|---|--:|--:|--:|--:|--:|--:|"
+                "| sessions | server | messages/s, median | min | max | CPU ms/message | to the disk/octet |\n\
+                 |--:|---|--:|--:|--:|--:|--:|"
             );
             let sessions = match plan.extent {
                 Extent::Full => &SESSIONS[..],
@@ -34,75 +34,64 @@ pub(crate) fn measure(plan: &Plan) {
     }
 }
 
-/// One server in one row, and what it has cost so far.
-struct Case {
-    mailer: Mailer,
-    folder: PathBuf,
-    space: u64,
-    costs: Costs,
-}
-
-impl Case {
-    fn new(plan: &Plan, make: Make) -> Self {
-        let folder = plan.folder(make.name());
-        let mailer = Mailer::start(make, &folder, Onward::Nowhere);
-        let space = space_of(&mailer.queue());
-        Self { mailer, folder, space, costs: Costs::default() }
-    }
-}
-
 fn row(plan: &Plan, load: Load) {
-    let mut cases = [Make::Ours, Make::Postfix].map(|make| Case::new(plan, make));
-    let sink = Sink::open(Sink::place());
-    let mut ceiling = Costs::default();
-    let (octets, sessions) = (load.octets as f64, load.sessions);
-    let mut rates = [0.0; 3];
+    const SINK: &str = "smtp-sink: the generator's ceiling";
+    let mut ours = (Costs::default(), 0.0);
+    let mut postfix = (Costs::default(), 0.0);
+    let mut ceiling = (Costs::default(), 0.0);
     for round in 0..=plan.extent.rounds() {
-        tell(format_args!("accept: {octets} octets, {sessions} sessions, {:?}, round {round}", load.connections));
-        let into_nothing = || load_for(load, rates[2], plan.extent.turn());
-        let cost = {
-            let load = into_nothing();
-            let meter = Meter::begin(Who::Them(sink.processes()), &plan.device);
-            let time = load.smtp_source(sink.address(), "somebody@dest.invalid");
-            meter.end_after(load.messages, time)
-        };
-        rates[2] = rate(cost);
-        if round > 0 {
-            ceiling.add(cost);
-        }
-        for (case, rate_so_far) in cases.iter_mut().zip(&mut rates) {
-            let load = load_for(load, *rate_so_far, plan.extent.turn());
-            let meter = Meter::begin(Who::Them(case.mailer.processes()), &plan.device);
-            let time = load.smtp_source(case.mailer.address(), case.mailer.recipient());
-            let cost = meter.end_after(load.messages, time);
-            *rate_so_far = rate(cost);
-            // The first round warms up.
+        tell(format_args!(
+            "accept: {} octets, {} sessions, {:?}, round {round}",
+            load.octets, load.sessions, load.connections
+        ));
+        for (make, (costs, rate)) in
+            [(None, &mut ceiling), (Some(Make::Ours), &mut ours), (Some(Make::Postfix), &mut postfix)]
+        {
+            let load = load_for(load, *rate, plan.extent.turn());
+            let cost = match make {
+                None => into_nothing(plan, load),
+                Some(make) => into(plan, make, load),
+            };
+            *rate = self::rate(cost);
+            // The first round only tells how much is enough.
             if round > 0 {
-                case.costs.add(cost);
-            } else {
-                case.space = space_of(&case.mailer.queue());
+                costs.add(cost);
             }
         }
     }
     told();
-    for Case { mailer, folder, space, costs } in cases {
-        let grown = space_of(&mailer.queue()).saturating_sub(space) as f64 / costs.messages() as f64;
-        print(sessions, mailer.name(), &costs, octets);
-        println!(" {:.2} |", grown / octets);
-        drop(mailer);
-        fs::remove_dir_all(folder).unwrap();
+    for (name, (costs, _)) in [(Make::Ours.name(), ours), (Make::Postfix.name(), postfix), (SINK, ceiling)] {
+        let (median, least, most) = costs.rate();
+        println!(
+            "| {} | {name} | {median:.0} | {least:.0} | {most:.0} | {:.3} | {:.2} |",
+            load.sessions,
+            costs.cpu() / 1e3,
+            costs.device() / load.octets as f64,
+        );
     }
-    print(sessions, "smtp-sink: the generator's ceiling", &ceiling, octets);
-    println!(" |");
 }
 
-fn print(sessions: u64, name: &str, costs: &Costs, octets: f64) {
-    let (median, least, most) = costs.rate();
-    print!(
-        "| {sessions} | {name} | {median:.0} | {least:.0} | {most:.0} | {:.3} | {:.2} |",
-        costs.cpu() / 1e3,
-        costs.device() / octets,
-    );
+fn into_nothing(plan: &Plan, load: Load) -> Cost {
+    let sink = Sink::open(Sink::place());
+    let meter = Meter::begin(Who::Them(sink.processes()), &plan.device);
+    let time = load.smtp_source(sink.address(), "somebody@dest.invalid");
+    meter.end_after(load.messages, time)
+}
+
+/// Into a server that has just begun: what it tries again later is in nobody's turn.
+fn into(plan: &Plan, make: Make, load: Load) -> Cost {
+    let folder = plan.folder(make.name());
+    let mailer = Mailer::start(make, &folder, Onward::Nowhere);
+    let few = Load { messages: load.sessions.max(50), ..load };
+    let _ = few.smtp_source(mailer.address(), mailer.recipient());
+    // What it prepares at its start is not a message's cost.
+    sleep(Duration::from_millis(500));
+    let meter = Meter::begin(Who::Them(mailer.processes()), &plan.device);
+    let time = load.smtp_source(mailer.address(), mailer.recipient());
+    let cost = meter.end_after(load.messages, time);
+    drop(mailer);
+    fs::remove_dir_all(folder).unwrap();
+    cost
 }
 
 /// As many messages as take about `turn` at a rate; few where no rate is known.
