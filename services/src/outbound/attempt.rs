@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
 use smtp_proto::{Envelope, Login, Policy, Reuse, TlsPolicy, Trouble};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::client_tls::ClientHandshake;
 use super::courier::{Exposure, Hop, Parcel, Route, Shared};
 use super::fate::{Fate, Place};
-use super::handshake::Keys;
 use super::ledger::{Ledger, Next};
 use super::pool::Key;
 use super::session::{self, Heard, Job, Opening, Security as Secured};
@@ -114,6 +113,7 @@ impl<'a> Attempt<'a> {
             };
             self.log(&talk);
             let address = talk.key.address;
+            visit.left.retain(|other| *other != address);
             match self.judge(&mut visit, talk) {
                 Next::SameHost => visit.left.push_front(address),
                 Next::OtherHost => self.sessions = self.sessions.saturating_sub(1),
@@ -157,13 +157,14 @@ impl<'a> Attempt<'a> {
         if self.shared.ways.known.is_without_tls(address) {
             visit.optional_tls = OptionalTls::GivenUp;
         }
+        let keys = self.shared.tls.handshake(visit.target, &visit.hop.targets.policy);
         let (key, sent) = (self.key(visit, address), self.ledger.open());
         let (job, heard) = self.job(&sent);
         let opening = Opening {
             reached,
             key: key.clone(),
-            keys: visit.keys(),
-            policy: visit.policy(),
+            policy: visit.policy(keys.as_ref()),
+            keys,
             job,
             pool: Arc::clone(&self.shared.pool),
             keeping: Arc::clone(&self.shared.keeping),
@@ -203,9 +204,10 @@ impl<'a> Attempt<'a> {
             visit.lines = Lines::New;
             return Next::SameHost;
         }
+        let was_lost = matches!(report.trouble, Some(Trouble::Lost(_)));
         match self.ledger.heard(&sent, &place, &report, cut.as_ref()) {
-            // It may have lasted too long; that says nothing against the host.
-            Next::OtherHost if line == Line::Kept => {
+            // It may only have lasted too long: that says nothing against the host.
+            Next::OtherHost if line == Line::Kept && was_lost => {
                 visit.lines = Lines::New;
                 Next::SameHost
             }
@@ -217,12 +219,12 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn job(&self, sent: &[usize]) -> (Job, oneshot::Receiver<Heard>) {
+    fn job(&self, sent: &[usize]) -> (Box<Job>, oneshot::Receiver<Heard>) {
         let all = &self.parcel.envelope;
         let recipients = sent.iter().filter_map(|index| all.recipients.get(*index)).cloned().collect();
         let (told, heard) = oneshot::channel();
         let envelope = Envelope { mail: all.mail.clone(), recipients };
-        (Job { envelope, body: self.parcel.body.clone(), told }, heard)
+        (Box::new(Job { envelope, body: self.parcel.body.clone(), told }), heard)
     }
 
     fn key(&self, visit: &Visit<'_>, address: SocketAddr) -> Key {
@@ -288,26 +290,18 @@ impl Visit<'_> {
             && self.optional_tls == OptionalTls::Tried
     }
 
-    fn policy(&self) -> Policy {
-        let tls = match (&self.target.security, self.optional_tls) {
-            (Security::Clear, _) => TlsPolicy::Never,
-            (Security::Opportunistic, OptionalTls::GivenUp) if self.hop.login.is_none() => TlsPolicy::Never,
-            (Security::Opportunistic, _) => TlsPolicy::Opportunistic,
-            (Security::Encrypted | Security::Verified { .. } | Security::Dane { .. }, _) => TlsPolicy::Required,
+    fn policy(&self, keys: Option<&ClientHandshake>) -> Policy {
+        let may_be_clear = self.hop.login.is_none() && (self.optional_tls == OptionalTls::GivenUp || keys.is_none());
+        let tls = match &self.target.security {
+            Security::Clear => TlsPolicy::Never,
+            Security::Opportunistic if may_be_clear => TlsPolicy::Never,
+            Security::Opportunistic => TlsPolicy::Opportunistic,
+            Security::Encrypted | Security::Verified { .. } | Security::Dane { .. } => TlsPolicy::Required,
         };
         let login = self.hop.login.as_ref().map(|credentials| Login::Password {
             user: credentials.user.clone(),
             password: credentials.password.clone(),
         });
         Policy { tls, login, reuse: Reuse::Ask, ..Policy::default() }
-    }
-
-    fn keys(&self) -> Option<Keys> {
-        let config = match &self.target.security {
-            Security::Clear | Security::Opportunistic | Security::Encrypted => crate::net::tls::opportunistic(),
-            // Nothing here can verify yet, and so nothing is believed.
-            Security::Verified { .. } | Security::Dane { .. } => return None,
-        };
-        Some(Keys { config, name: ServerName::try_from(self.target.host.clone()).ok()? })
     }
 }

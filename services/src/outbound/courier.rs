@@ -10,6 +10,7 @@ use smtp_proto::{ClientConfig, Envelope, Secret};
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
+use super::client_tls::ClientTls;
 use super::fate::Fate;
 use super::hosts::HostMemory;
 use super::pool::Pool;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) ways: Ways,
     pub(super) pool: Arc<Pool>,
     pub(super) keeping: Arc<Keeping>,
+    pub(super) tls: ClientTls,
     /// See [`CourierOptions::patience`].
     pub(super) patience: Duration,
     /// See [`CourierOptions::sessions`].
@@ -55,6 +57,8 @@ pub(super) struct Shared {
 pub struct CourierOptions {
     /// How we present ourselves, and how long servers may take. The name should be that of the source addresses in DNS.
     pub client: ClientConfig,
+    /// Whom we trust to say who a server is.
+    pub tls: ClientTls,
     /// Our own addresses to send from, for each family in turn by destination: always the same for the same hosts, since those
     /// that greylist remember it. A family without any is the system's to choose.
     pub sources: Vec<IpAddr>,
@@ -87,9 +91,10 @@ pub struct CourierOptions {
 impl CourierOptions {
     /// The defaults of a client that presents itself so.
     #[must_use]
-    pub fn new(client: ClientConfig) -> Self {
+    pub fn new(client: ClientConfig, tls: ClientTls) -> Self {
         Self {
             client,
+            tls,
             sources: Vec::new(),
             connect: Duration::from_secs(30),
             stagger: Duration::from_secs(2),
@@ -181,7 +186,7 @@ impl Couriers {
     /// Couriers that carry as the options say. No host is known to them.
     #[must_use]
     pub fn new(options: CourierOptions) -> Self {
-        let CourierOptions { client, sources, connect, stagger, patience, sessions, .. } = options;
+        let CourierOptions { client, tls, sources, connect, stagger, patience, sessions, .. } = options;
         let keeping = Keeping {
             idle: options.idle,
             messages: options.messages,
@@ -191,7 +196,7 @@ impl Couriers {
         };
         let ways = Ways { connect, stagger, sources, known: Known::new(options.memory, options.seed) };
         let pool = Arc::new(Pool::new(options.idle_connections));
-        Self { shared: Shared { ways, pool, keeping: Arc::new(keeping), patience, sessions } }
+        Self { shared: Shared { ways, pool, keeping: Arc::new(keeping), tls, patience, sessions } }
     }
 
     /// Tries once to deliver a message, and says what became of each of the envelope's recipients, in its order.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use smtp_proto::{Class, Reply, Said, SaidBy, Stage};
+use smtp_proto::{Class, Reply, Said, SaidBy};
 
 /// What became of one recipient in one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,11 +97,7 @@ impl Place {
     pub(super) fn said(&self, said: &Said) -> Word {
         let text = match said.by {
             SaidBy::Server => format!("{} {}", said.reply.code(), text(&said.reply)),
-            SaidBy::Us => match said.stage {
-                // Nothing in particular was asked.
-                Stage::Verdict => text(&said.reply),
-                stage => format!("{} (at {})", text(&said.reply), stage.as_str()),
-            },
+            SaidBy::Us => format!("{} (at {})", text(&said.reply), said.stage.as_str()),
         };
         Word { text, status: status(&said.reply), by: said.by, host: self.host.clone(), address: self.address }
     }

@@ -52,7 +52,7 @@ enum State {
 #[derive(Debug)]
 struct Place {
     age: u64,
-    caller: oneshot::Sender<Job>,
+    caller: oneshot::Sender<Box<Job>>,
 }
 
 impl Pool {
@@ -63,7 +63,7 @@ impl Pool {
 
     /// A connection waits to be called by what is returned. Where there is no more room, the one that has waited longest goes;
     /// it hears so as its caller is dropped.
-    pub(super) fn wait(&self, key: &Key) -> Option<oneshot::Receiver<Job>> {
+    pub(super) fn wait(&self, key: &Key) -> Option<oneshot::Receiver<Box<Job>>> {
         let mut waiting = self.lock();
         if waiting.state == State::Closed || self.bound == 0 {
             return None;
@@ -80,7 +80,7 @@ impl Pool {
     }
 
     /// Gives a message to a connection that waits. It comes back where none does.
-    pub(super) fn call(&self, key: &Key, mut job: Job) -> Result<(), Job> {
+    pub(super) fn call(&self, key: &Key, mut job: Box<Job>) -> Result<(), Box<Job>> {
         loop {
             // One that has left meanwhile does not take it.
             let Some(caller) = self.lock().take_latest(key) else { return Err(job) };
@@ -125,7 +125,7 @@ impl Pool {
 }
 
 impl Waiting {
-    fn take_latest(&mut self, key: &Key) -> Option<oneshot::Sender<Job>> {
+    fn take_latest(&mut self, key: &Key) -> Option<oneshot::Sender<Box<Job>>> {
         let places = self.by_key.get_mut(key)?;
         let place = places.pop();
         if places.is_empty() {

@@ -222,18 +222,25 @@ async fn dial(address: SocketAddr, source: Option<IpAddr>, until: Instant) -> Re
     }
     match timeout_at(until, socket.connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
-                Unreached::Failed(Failure::Refused, error)
-            }
-            io::ErrorKind::TimedOut => Unreached::Failed(Failure::Timeout, error),
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                Unreached::Failed(Failure::Unreachable, error)
-            }
-            _ => Unreached::Ourselves(error),
+        Ok(Err(error)) => Err(match failure(error.kind()) {
+            Some(how) => Unreached::Failed(how, error),
+            None => Unreached::Ourselves(error),
         }),
         Err(_) => Err(Unreached::Failed(Failure::Timeout, io::ErrorKind::TimedOut.into())),
     }
+}
+
+/// What a failed connection says of the address; `None` where it says something of us.
+fn failure(kind: io::ErrorKind) -> Option<Failure> {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut};
+    let kinds = [
+        (ConnectionRefused, Failure::Refused),
+        (ConnectionReset, Failure::Refused),
+        (TimedOut, Failure::Timeout),
+        (HostUnreachable, Failure::Unreachable),
+        (NetworkUnreachable, Failure::Unreachable),
+    ];
+    kinds.into_iter().find_map(|(known, how)| (known == kind).then_some(how))
 }
 
 fn word(host: &str, address: SocketAddr, unreached: Unreached) -> Word {

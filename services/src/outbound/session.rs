@@ -9,8 +9,9 @@ use smtp_proto::{ClientConfig, Delivery, DeliveryEvent, Envelope, Policy, Report
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+use super::client_tls::ClientHandshake;
 use super::courier::Begins;
-use super::handshake::{self, Failed, Keys};
+use super::handshake::{self, Failed};
 use super::hosts::Failure;
 use super::ledger::Cut;
 use super::pool::{Key, Pool};
@@ -69,9 +70,9 @@ pub(super) struct Keeping {
 pub(super) struct Opening {
     pub(super) reached: Reached,
     pub(super) key: Key,
-    pub(super) keys: Option<Keys>,
+    pub(super) keys: Option<ClientHandshake>,
     pub(super) policy: Policy,
-    pub(super) job: Job,
+    pub(super) job: Box<Job>,
     pub(super) pool: Arc<Pool>,
     pub(super) keeping: Arc<Keeping>,
 }
@@ -97,7 +98,7 @@ pub(super) async fn run(opening: Opening) {
             }
         }
     }
-    let Job { envelope, body, told } = job;
+    let Job { envelope, body, told } = *job;
     let delivery = Delivery::new(Arc::clone(&keeping.client), envelope, policy, link.clone().into(), Duration::ZERO);
     let line = Line(Arc::new(Mutex::new(Wire { delivery, end: End::Open })));
     let mut courier = Courier {
@@ -275,9 +276,9 @@ enum Work {
     /// have the next message in hand.
     Reporting(Carried, Box<Report>),
     /// Nothing; another message may come.
-    Waiting { called: oneshot::Receiver<Job>, until: Instant },
+    Waiting { called: oneshot::Receiver<Box<Job>>, until: Instant },
     /// It has come.
-    Called(Job),
+    Called(Box<Job>),
     /// No more is taken.
     Leaving,
 }
@@ -344,7 +345,8 @@ impl Handler<Line> for Courier {
     async fn woken(&mut self, conn: &mut Connection<Line>) -> Result<Next, crate::net::Fault> {
         match std::mem::replace(&mut self.work, Work::Leaving) {
             Work::Reporting(carried, report) => self.tell(carried, Some(report)),
-            Work::Called(Job { envelope, body, told }) => {
+            Work::Called(job) => {
+                let Job { envelope, body, told } = *job;
                 let carried = Carried { body, told };
                 match conn.speak(|line, now, out| line.lock().delivery.again(envelope, now, out)) {
                     Ok(()) => self.work = Work::Carrying(carried),
@@ -378,11 +380,11 @@ impl Handler<Line> for Courier {
             Work::Waiting { mut called, .. } => {
                 called.close();
                 self.pool.sweep(&self.key);
-                if let Ok(Job { body, told, .. }) = called.try_recv() {
-                    self.tell(Carried { body, told }, None);
+                if let Ok(job) = called.try_recv() {
+                    self.tell(Carried { body: job.body, told: job.told }, None);
                 }
             }
-            Work::Called(Job { body, told, .. }) => self.tell(Carried { body, told }, None),
+            Work::Called(job) => self.tell(Carried { body: job.body, told: job.told }, None),
             Work::Leaving => {}
         }
         metrics::histogram!("posthaste_outbound_messages_per_connection").record(f64::from(self.carried));
