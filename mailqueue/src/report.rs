@@ -180,6 +180,14 @@ impl Action {
         }
     }
 
+    /// Whether it arrived somewhere.
+    fn is_success(self) -> bool {
+        match self {
+            Self::Failed | Self::Expired | Self::Delayed { .. } => false,
+            Self::Delivered | Self::Relayed | Self::Expanded => true,
+        }
+    }
+
     /// The word in the report's Action field.
     pub fn as_str(self) -> &'static str {
         match self {

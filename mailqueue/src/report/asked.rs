@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::text::{Charset, utf8_address, verbatim};
 use super::{Action, Told};
 use crate::{Envelope, Parameter, Recipient};
 
@@ -37,6 +38,16 @@ pub enum Ret {
 pub struct OriginalRecipient<'a> {
     kind: &'a str,
     address: Cow<'a, str>,
+    form: Form,
+}
+
+/// How an original recipient stands in a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As it came.
+    AsIs,
+    /// As an address in UTF-8, or in the form that such an address has in ASCII.
+    Utf8,
 }
 
 impl Notify {
@@ -112,13 +123,16 @@ impl<'a> OriginalRecipient<'a> {
             return None;
         }
         if !kind.eq_ignore_ascii_case("utf-8") {
-            return Some(Self { kind, address: decode_xtext(address)?.into() });
+            return Some(Self { kind, address: decode_xtext(address)?.into(), form: Form::AsIs });
         }
         if address.is_empty() || address.chars().any(|letter| letter.is_control() || letter == ' ') {
             return None;
         }
-        // RFC 6533 §3: what is called UTF-8 and is not, is copied as it stands.
-        Some(Self { kind, address: decode_unitext(address).map_or(address.into(), Cow::Owned) })
+        match decode_unitext(address) {
+            Some(address) => Some(Self { kind, address: address.into(), form: Form::Utf8 }),
+            // RFC 6533 §3: what is called UTF-8 and is not is copied.
+            None => Some(Self { kind, address: address.into(), form: Form::AsIs }),
+        }
     }
 
     /// The type of the address: `rfc822`, `utf-8`, or that of some other network.
@@ -131,9 +145,12 @@ impl<'a> OriginalRecipient<'a> {
         &self.address
     }
 
-    /// Whether the address may have characters beyond ASCII.
-    pub(super) fn is_utf8(&self) -> bool {
-        self.kind.eq_ignore_ascii_case("utf-8")
+    /// The address as a field of this charset has it.
+    pub(super) fn written(&self, charset: Charset) -> String {
+        match self.form {
+            Form::AsIs => verbatim(&self.address, charset),
+            Form::Utf8 => utf8_address(&self.address, charset),
+        }
     }
 }
 
@@ -203,4 +220,85 @@ fn decode_unitext(text: &str) -> Option<String> {
     }
     decoded.push_str(rest);
     Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Destination;
+
+    #[test]
+    fn an_envelope_id_is_decoded_and_what_is_none_is_absent() {
+        let table = [
+            ("QQ314159", Some("QQ314159")),
+            ("a+2Bb+3Dc+20d", Some("a+b=c d")),
+            ("", None),
+            ("a+2", None),
+            ("a+2b", None),
+            ("a=b", None),
+            ("a b", None),
+            ("a+0D+0Ab", None),
+            ("a+E9", None),
+            ("\u{e9}", None),
+        ];
+        for (text, expected) in table {
+            let parameters = vec![Parameter::new("Envid", text)];
+            let envelope = Envelope { parameters, ..Envelope::default() };
+            assert_eq!(envelope_id(&envelope).as_deref(), expected, "{text:?}");
+        }
+        for (length, is_read) in [(100, true), (101, false)] {
+            let parameters = vec![Parameter::new("ENVID", "x".repeat(length))];
+            assert_eq!(envelope_id(&Envelope { parameters, ..Envelope::default() }).is_some(), is_read);
+        }
+        assert_eq!(envelope_id(&Envelope { parameters: vec![Parameter::flag("ENVID")], ..Envelope::default() }), None);
+    }
+
+    #[test]
+    fn an_original_recipient_is_decoded_and_what_is_none_is_absent() {
+        let table = [
+            ("rfc822;bob@example.com", Some(("rfc822", "bob@example.com"))),
+            ("RFC822;bob+2Bx@Example.com", Some(("RFC822", "bob+x@Example.com"))),
+            ("x400;/C=+20", None),
+            ("x400;/C+3D+20", Some(("x400", "/C= "))),
+            ("utf-8;ren\u{e9}@example.com", Some(("utf-8", "ren\u{e9}@example.com"))),
+            (r"UTF-8;ren\x{E9}\x{2B}\x{10FFFF}@x", Some(("UTF-8", "ren\u{e9}+\u{10ffff}@x"))),
+            // RFC 6533 §3: copied without alteration.
+            (r"utf-8;ren\x{D800}@x", Some(("utf-8", r"ren\x{D800}@x"))),
+            (r"utf-8;ren\x{e9}@x", Some(("utf-8", r"ren\x{e9}@x"))),
+            (r"utf-8;ren\x{0A}@x", Some(("utf-8", r"ren\x{0A}@x"))),
+            (r"utf-8;ren\x{E9", Some(("utf-8", r"ren\x{E9"))),
+            ("utf-8;", None),
+            ("utf-8;a b", None),
+            ("utf-8;a\r\nb", None),
+            ("rfc822;ren\u{e9}@example.com", None),
+            ("rfc822", None),
+            ("rfc822;", None),
+            (";bob@example.com", None),
+            ("rfc 822;bob@example.com", None),
+        ];
+        for (text, expected) in table {
+            let recipient = recipient(text);
+            let seen = OriginalRecipient::of(&recipient);
+            assert_eq!(seen.as_ref().map(|seen| (seen.kind(), seen.address())), expected, "{text:?}");
+        }
+        for (length, is_read) in [(500, true), (501, false)] {
+            let recipient = recipient(&format!("rfc822;{}", "x".repeat(length - 7)));
+            assert_eq!(OriginalRecipient::of(&recipient).is_some(), is_read);
+        }
+    }
+
+    #[test]
+    fn what_is_called_utf_8_and_is_not_is_copied_as_it_stands() {
+        for text in [r"ren\x{e9}+=@x", r"\x{", r"\\"] {
+            let recipient = recipient(&format!("utf-8;{text}"));
+            let seen = OriginalRecipient::of(&recipient).unwrap();
+            assert_eq!(seen.written(Charset::Ascii), text);
+            assert_eq!(seen.written(Charset::Utf8), text);
+        }
+    }
+
+    fn recipient(original: &str) -> Recipient {
+        let parameters = vec![Parameter::new("Orcpt", original)];
+        Recipient { address: "bob@example.com".into(), destination: Destination::remote(""), parameters }
+    }
 }

@@ -13,8 +13,8 @@ pub(super) fn fields(facts: &Facts<'_>, charset: Charset) -> String {
         exact(&mut out, "Original-Envelope-Id", &id);
     }
     exact(&mut out, "Reporting-MTA", &server(facts.host));
-    field(&mut out, "X-Queue-Id", &facts.queue_id.to_string());
     field(&mut out, "Arrival-Date", &date(facts.envelope.arrived));
+    field(&mut out, "X-Queue-Id", &facts.queue_id.to_string());
     for told in facts.recipients {
         out.push_str("\r\n");
         recipient(&mut out, told, charset);
@@ -24,18 +24,14 @@ pub(super) fn fields(facts: &Facts<'_>, charset: Charset) -> String {
 
 fn recipient(out: &mut String, told: &Told<'_>, charset: Charset) {
     if let Some(original) = OriginalRecipient::of(told.recipient) {
-        let address = match original.is_utf8() {
-            true => utf8_address(original.address(), charset),
-            false => verbatim(original.address(), charset),
-        };
-        exact(out, "Original-Recipient", &format!("{};{address}", original.kind()));
+        exact(out, "Original-Recipient", &format!("{};{}", original.kind(), original.written(charset)));
     }
     let address = &told.recipient.address;
-    let address = match address.is_ascii() {
-        true => format!("rfc822;{}", verbatim(address, charset)),
-        false => format!("utf-8;{}", utf8_address(address, charset)),
-    };
-    exact(out, "Final-Recipient", &address);
+    if address.is_ascii() {
+        exact(out, "Final-Recipient", &format!("rfc822;{}", verbatim(address, charset)));
+    } else {
+        exact(out, "Final-Recipient", &format!("utf-8;{}", utf8_address(address, charset)));
+    }
     field(out, "Action", told.action.as_str());
     field(out, "Status", &status(told));
     diagnosis(out, told, charset);
@@ -57,12 +53,14 @@ fn diagnosis(out: &mut String, told: &Told<'_>, charset: Charset) {
         field(out, "Diagnostic-Code", &format!("smtp; {text}"));
         return;
     }
+    if text.is_empty() || told.action.is_success() {
+        return;
+    }
     let remote = words(&told.detail.remote, charset);
-    match (text.is_empty(), remote.is_empty()) {
-        (true, true) => {}
-        (true, false) => field(out, "Diagnostic-Code", &format!("x-posthaste; {remote}")),
-        (false, true) => field(out, "Diagnostic-Code", &format!("x-posthaste; {text}")),
-        (false, false) => field(out, "Diagnostic-Code", &format!("x-posthaste; {text} ({remote})")),
+    if remote.is_empty() {
+        field(out, "Diagnostic-Code", &format!("x-posthaste; {text}"));
+    } else {
+        field(out, "Diagnostic-Code", &format!("x-posthaste; {text} ({remote})"));
     }
 }
 
@@ -72,7 +70,7 @@ fn server(name: &str) -> String {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()) => host,
         Some(_) | None => name,
     };
-    // Only then does the colon belong to the address.
+    // Without brackets, all colons belong to the address.
     if let Ok(address @ IpAddr::V6(_)) = name.parse() {
         return format!("dns; [IPv6:{address}]");
     }
@@ -84,8 +82,9 @@ fn server(name: &str) -> String {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
     };
-    if without_port.contains('.') && without_port.split('.').all(is_label) {
-        return format!("dns; {}", verbatim(without_port, Charset::Ascii));
+    let without_dot = without_port.strip_suffix('.').unwrap_or(without_port);
+    if without_dot.contains('.') && without_dot.split('.').all(is_label) {
+        return format!("dns; {}", verbatim(without_dot, Charset::Ascii));
     }
     format!("x-local-hostname; {}", verbatim(name, Charset::Ascii))
 }

@@ -8,8 +8,8 @@ use super::quoted::Quoted;
 use super::text::Charset;
 use crate::MessageId;
 
-/// The longest header that is returned, in octets; a longer one ends with the last line that is whole. Postfix cuts near
-/// 100 KB and real headers seldom reach 20 KiB: who sends more does not want to be recognized.
+/// The longest header that is returned, in octets; a longer one ends with the last line that is whole. A report that
+/// returns the header alone is small for certain, whatever the original is.
 pub const HEADER_LIMIT: u64 = 64 * 1024;
 
 /// Longest line without its CRLF (RFC 5322 §2.1.1).
@@ -58,8 +58,9 @@ enum Data {
 #[derive(Clone, Debug)]
 pub struct Survey {
     ret: Ret,
-    /// Two dashes and the boundary of the report. No line of what is returned may begin so.
-    delimiter: String,
+    /// The report's boundary. What is returned must not have it, and not in the middle of a line either: some readers do
+    /// not care where it stands.
+    boundary: String,
     /// Octets seen.
     at: u64,
     line: Line,
@@ -71,8 +72,8 @@ pub struct Survey {
 struct Line {
     length: u64,
     data: Data,
-    /// How much of the delimiter it begins with; none once they differ.
-    matched: Option<usize>,
+    /// How much of the boundary it ends with.
+    matched: usize,
     /// The last octet was a CR.
     after_cr: bool,
 }
@@ -95,9 +96,9 @@ impl Survey {
     pub fn new(id: MessageId, ret: Ret) -> Self {
         Self {
             ret,
-            delimiter: format!("--{}", boundary(id)),
+            boundary: boundary(id),
             at: 0,
-            line: Line::default().begun(),
+            line: Line::default(),
             seen: Seen::Header(Extent { length: 0, data: Data::SevenBit }),
         }
     }
@@ -151,7 +152,7 @@ impl Survey {
                 if after_cr {
                     self.stray();
                 }
-                self.line.push(octet, &self.delimiter);
+                self.line.push(octet, &self.boundary);
             }
         }
         if matches!(self.seen, Seen::Header(_)) && self.at >= HEADER_LIMIT {
@@ -161,7 +162,6 @@ impl Survey {
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        self.line = Line::default().begun();
         match &mut self.seen {
             Seen::Header(_) if line.length == 0 => self.end_header(),
             Seen::Header(header) => *header = Extent { length: self.at, data: header.data.max(line.data) },
@@ -186,11 +186,7 @@ impl Survey {
 }
 
 impl Line {
-    fn begun(self) -> Self {
-        Self { matched: Some(0), ..self }
-    }
-
-    fn push(&mut self, octet: u8, delimiter: &str) {
+    fn push(&mut self, octet: u8, boundary: &str) {
         self.length += 1;
         let data = match octet {
             b'\r' => {
@@ -204,9 +200,12 @@ impl Line {
             _ => Data::SevenBit,
         };
         self.data = self.data.max(data);
-        let Some(matched) = self.matched else { return };
-        self.matched = delimiter.as_bytes().get(matched).filter(|expected| **expected == octet).map(|_| matched + 1);
-        if self.matched == Some(delimiter.len()) {
+        // A boundary begins with its only `=`, so that a match that fails can begin nowhere but here.
+        self.matched = match boundary.as_bytes().get(self.matched) {
+            Some(expected) if *expected == octet => self.matched + 1,
+            Some(_) | None => usize::from(octet == b'='),
+        };
+        if self.matched == boundary.len() {
             self.data = Data::Binary;
         }
     }
@@ -313,8 +312,8 @@ enum Form {
 }
 
 impl Returned {
-    /// Takes the next octets of the message, from its first on, and gives what is to be written for them. They grow to
-    /// at most three and a half times their number.
+    /// Takes the next octets of the message, from its first on, and gives what is to be written for them. Quoted they
+    /// may become more than three times as many.
     pub fn pass<'c>(&mut self, octets: &'c [u8]) -> Cow<'c, [u8]> {
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(octets.len());
         let wanted = octets.get(..wanted).unwrap_or_default();

@@ -97,3 +97,32 @@ impl Quoted {
         self.column += wanted;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_kept_and_everything_else_is_quoted() {
+        let table: [(&[u8], &str); 9] = [
+            (b"a b\tc\r\nd\r\n", "a b\tc\r\nd\r\n"),
+            (b"a=b\xc3\xa9\0", "a=3Db=C3=A9=00"),
+            (b"end \r\nend\t\r\nend \t\r\n", "end=20\r\nend=09\r\nend =09\r\n"),
+            (b"end ", "end=20"),
+            (b"end \r", "end =0D"),
+            (b"a\nb\rc\r\r\n", "a=0Ab=0Dc=0D\r\n"),
+            (b"a \rb", "a =0Db"),
+            (&[b'x'; 80], &format!("{}=\r\n{}", "x".repeat(75), "x".repeat(5))),
+            (&[0xff; 26], &format!("{}=\r\n=FF", "=FF".repeat(25))),
+        ];
+        for (octets, expected) in table {
+            for piece in [1, usize::MAX] {
+                let mut quoted = Quoted::default();
+                let mut out = Vec::new();
+                octets.chunks(piece).for_each(|piece| quoted.push(piece, &mut out));
+                quoted.finish(&mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), expected, "{}", octets.escape_ascii());
+            }
+        }
+    }
+}

@@ -66,3 +66,75 @@ fn is_number(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_digit())
         && (text == "0" || !text.starts_with('0'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Told;
+    use crate::{Destination, Recipient, UnixMicros};
+
+    const DELAYED: Action = Action::Delayed { will_retry_until: UnixMicros(0) };
+
+    #[test]
+    fn the_class_fits_the_action_and_the_rest_is_kept() {
+        // What was said, with which code: failed, expired, delayed, delivered.
+        let table = [
+            ("550 no", "5.1.1", ["5.1.1", "5.1.1", "4.1.1", "2.0.0"]),
+            ("450 later", "4.2.2", ["4.2.2", "4.2.2", "4.2.2", "2.0.0"]),
+            ("250 fine", "2.1.5", ["5.0.0", "4.4.7", "4.0.0", "2.1.5"]),
+            ("550 no", "", ["5.0.0", "4.4.7", "4.0.0", "2.0.0"]),
+            ("450 later", "", ["4.0.0", "4.4.7", "4.0.0", "2.0.0"]),
+            ("", "", ["5.0.0", "4.4.7", "4.0.0", "2.0.0"]),
+            ("", "5.7.999", ["5.7.999", "5.7.999", "4.7.999", "2.0.0"]),
+        ];
+        for (text, code, expected) in table {
+            let actions = [Action::Failed, Action::Expired, DELAYED, Action::Delivered];
+            assert_eq!(actions.map(|action| of(action, text, code)), expected, "{text:?} {code:?}");
+            assert_eq!(of(Action::Relayed, text, code), expected[3]);
+            assert_eq!(of(Action::Expanded, text, code), expected[3]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_status_is_not_repeated() {
+        for code in [
+            "5",
+            "5.",
+            "5.1",
+            "5.1.",
+            "5.1.1.",
+            "5.1.1.1",
+            "3.1.1",
+            "5.01.1",
+            "5.1.1000",
+            "5.1.+1",
+            " 5.1.1",
+            "5.1.1\r\n",
+        ] {
+            assert_eq!(of(Action::Failed, "", code), "5.0.0", "{code:?}");
+        }
+        assert_eq!(of(Action::Failed, "", "5.0.0"), "5.0.0");
+        assert_eq!(of(Action::Failed, "", "5.10.20"), "5.10.20");
+    }
+
+    #[test]
+    fn only_the_code_of_a_reply_makes_one() {
+        let replies = ["550 no", "550-no\r\n550 no", "550", "451\r\n", "250 fine"];
+        let others = ["cannot connect", "", "55", "5500 no", "650 no", "560 no", "55x no", "5\u{e9}0 no", "550no"];
+        let is_reply_of = |text: &str, remote: &str| is_reply(&Detail { remote: remote.to_owned(), ..text.into() });
+        for text in replies {
+            assert!(is_reply_of(text, "mx.example.net"), "{text:?}");
+            assert!(!is_reply_of(text, ""), "{text:?}");
+        }
+        for text in others {
+            assert!(!is_reply_of(text, "mx.example.net"), "{text:?}");
+        }
+    }
+
+    fn of(action: Action, text: &str, code: &str) -> String {
+        let detail = Detail { text: text.to_owned(), status: code.to_owned(), remote: String::new() };
+        let recipient =
+            Recipient { address: String::new(), destination: Destination::remote(""), parameters: Vec::new() };
+        status(&Told { recipient: &recipient, action, detail: &detail, last_attempt: None })
+    }
+}

@@ -1,5 +1,6 @@
 //! The part for people (RFC 6522 §3): what happened to whom, who said what, whether it goes on, and what to do.
 
+use super::letter::identifier;
 use super::original::Enclosure;
 use super::status::is_reply;
 use super::text::{Charset, date, paragraph, verbatim, words};
@@ -45,7 +46,7 @@ pub(super) fn subject(recipients: &[Told<'_>]) -> &'static str {
 
 /// Writes the whole part, without trailing empty lines.
 pub(super) fn letter(facts: &Facts<'_>, enclosure: Enclosure) -> String {
-    let host = verbatim(facts.host, Charset::Utf8);
+    let host = identifier(facts.host);
     let mut out = String::new();
     paragraph(&mut out, "", &format!("This is the mail server {host}."));
     for news in ALL {
@@ -62,17 +63,14 @@ pub(super) fn letter(facts: &Facts<'_>, enclosure: Enclosure) -> String {
     out.push_str("\r\n");
     paragraph(&mut out, "", &advice(facts, &host));
     out.push_str("\r\n");
+    let attached = match enclosure {
+        Enclosure::Nothing => "",
+        Enclosure::Part { is_whole: true, .. } => " It is attached.",
+        Enclosure::Part { is_whole: false, .. } => " Its header is attached.",
+    };
     let arrived = date(facts.envelope.arrived);
-    paragraph(
-        &mut out,
-        "",
-        &format!("Your message came here on {arrived} and is called {} in our log.", facts.queue_id),
-    );
-    match enclosure {
-        Enclosure::Nothing => {}
-        Enclosure::Part { is_whole: true, .. } => paragraph(&mut out, "", "It is attached."),
-        Enclosure::Part { is_whole: false, .. } => paragraph(&mut out, "", "Its header is attached."),
-    }
+    let name = facts.queue_id;
+    paragraph(&mut out, "", &format!("Your message came here on {arrived} and is called {name} in our log.{attached}"));
     out
 }
 
@@ -110,12 +108,11 @@ fn item(out: &mut String, told: &Told<'_>) {
     }
     let text = words(&told.detail.text, Charset::Utf8);
     let remote = words(&told.detail.remote, Charset::Utf8);
-    if text.is_empty() {
-        return;
-    }
     if is_reply(told.detail) {
         paragraph(out, "    ", &format!("{remote} said:"));
         paragraph(out, "      ", &text);
+    } else if text.is_empty() || told.action.is_success() {
+        // That it worked says it all.
     } else if remote.is_empty() {
         paragraph(out, "    ", &text);
     } else {
