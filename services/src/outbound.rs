@@ -1,5 +1,6 @@
 //! Mail out of the queue: into the mailboxes of a store here, or to another server.
 
+mod addresses;
 mod attempt;
 mod client_tls;
 mod courier;
@@ -17,8 +18,11 @@ mod pool;
 mod reach;
 mod relay;
 mod reply;
+mod resolve;
 mod session;
+mod sts;
 mod target;
+mod tls_report;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +35,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::convert;
 use crate::net::tls;
 
+pub use addresses::{Families, Loopback};
 pub use client_tls::{ClientHandshake, ClientTls};
 pub use courier::{Begins, CourierOptions, Couriers, Credentials, Exposure, Hop, Parcel, Route};
 pub use dns::{DnsOptions, DnsSetupError, Dnssec};
@@ -38,7 +43,10 @@ pub use fate::{Fate, Fault, Onward, Word};
 pub use hosts::HostMemory;
 pub use measure::measure;
 pub use policy::{Handshake, Policy, StsMode, StsPolicy, TlsFault};
+pub use resolve::{HopSecurity, MxLookup, NextHop, Resolver, ResolverError, ResolverOptions};
+pub use sts::{StsOptions, StsPolicyError};
 pub use target::{Demands, Matching, NoWay, Security, Selector, Target, Targets, Tlsa, Usage};
+pub use tls_report::{Reporter, TlsReport, TlsReportOptions, TlsReports};
 
 /// The transport of a server that has mailboxes of its own, and at most one way to everybody else's.
 #[derive(Debug)]

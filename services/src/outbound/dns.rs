@@ -191,6 +191,18 @@ impl Dns {
         answer
     }
 
+    /// Whether the root's name servers can be validated, where that is to be done here.
+    pub(super) async fn validates(&self) -> bool {
+        let Handle::Validating(handle) = &self.handle else { return true };
+        let mut options = DnsRequestOptions::default();
+        options.edns_set_dnssec_ok = true;
+        let mut asked = handle.lookup(Query::query(Name::root(), RecordType::NS), options);
+        match timeout(self.patience, asked.next()).await {
+            Ok(Some(Ok(message))) => message.answers.iter().any(|record| record.proof == Proof::Secure),
+            Ok(Some(Err(_)) | None) | Err(_) => false,
+        }
+    }
+
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// What a domain had asked for when its hosts were looked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -49,7 +51,8 @@ pub struct Handshake {
 }
 
 /// What goes wrong with TLS, in the words of RFC 8460 §4.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TlsFault {
     /// The server does not offer STARTTLS.
     StarttlsNotSupported,

@@ -200,9 +200,8 @@ fn garbage_vouches_for_nothing() {
             }
         }
     }
-    let mut garbage = super::tests::chain("mx.example", 2020..2090);
-    let record = raw(3, 1, 1, &garbage.leaf, &garbage.keys[0]);
-    garbage.leaf = CertificateDer::from(vec![0x30, 0x03, 1, 2, 3]);
+    let record = raw(3, 1, 1, &chain.leaf, &chain.keys[0]);
+    let garbage = Chain { leaf: CertificateDer::from(vec![0x30, 0x03, 1, 2, 3]), ..chain };
     assert!(verify(&[record], &garbage, &[]).is_err());
 }
 
