@@ -58,6 +58,11 @@ pub(super) fn names<'a>(header: &[u8], more: &[&'a str]) -> Result<Vec<&'a str>,
     let mut signed = 0usize;
     for field in fields(header) {
         if let Some((_, _, count)) = counts.iter_mut().find(|(name, ..)| field.is(name)) {
+            // RFC 5322 §4.5 allowed blanks before the colon once. RFC 6376 §3.4.2 tells how to sign that, but no verifier that
+            // we met reads it so.
+            if field.whole.get(field.name.len()) != Some(&b':') {
+                return Err(HeaderError::Malformed);
+            }
             *count += 1;
             signed += 1;
             if signed > MAX_SIGNED {
