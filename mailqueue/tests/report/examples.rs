@@ -125,6 +125,36 @@ fn the_subject_and_the_advice_fit_the_worst_of_the_news() {
 }
 
 #[test]
+fn several_deadlines_are_told_as_the_last_of_them() {
+    let sooner = Action::Delayed { will_retry_until: hours(24) };
+    let setting = Setting::new(sooner, Detail::default())
+        .and(recipient("carol@example.com", &[]), DELAYED, Detail::default())
+        .and(recipient("dana@example.com", &[]), sooner, Detail::default());
+    let read = read(&setting.letter());
+    assert!(read.words().contains("until Fri, 27 Nov 2026 08:00:00 +0000"), "{}", read.words());
+    assert_eq!(read.groups()[1].value("Will-Retry-Until"), Some("Mon, 23 Nov 2026 08:00:00 +0000"));
+}
+
+#[test]
+fn our_own_words_explain_a_failure_and_are_not_wasted_on_a_success() {
+    let own = "stored as 42";
+    for (action, remote, text, code) in [
+        (Action::Failed, "", own, Some("x-posthaste; stored as 42")),
+        (Action::Failed, "local", own, Some("x-posthaste; stored as 42 (local)")),
+        (Action::Failed, "local", "", None),
+        (DELAYED, "", own, Some("x-posthaste; stored as 42")),
+        (Action::Delivered, "local", own, None),
+        (Action::Expanded, "", own, None),
+    ] {
+        let read = read(&Setting::new(action, detail(text, "", remote)).letter());
+        assert_eq!(read.groups()[1].value("Diagnostic-Code"), code, "{action:?} {remote:?}");
+        assert_eq!(read.groups()[1].value("Remote-MTA"), None, "{action:?} {remote:?}");
+        assert_eq!(read.words().contains(own), code.is_some(), "{action:?}: {}", read.words());
+        assert_eq!(read.words().contains("local"), remote == "local" && code.is_some(), "{}", read.words());
+    }
+}
+
+#[test]
 fn expiry_says_how_long_it_was_tried() {
     let mut setting = Setting::new(Action::Expired, detail("450 4.2.2 full", "4.2.2", "mail.example.com"));
     for (minutes, words) in
@@ -263,6 +293,15 @@ fn the_whole_comes_back_only_when_asked_for_and_when_something_failed() {
     }
 }
 
+#[test]
+fn a_line_that_is_too_long_is_quoted() {
+    for (length, encoding) in [(998, "7bit"), (999, "quoted-printable")] {
+        let mut setting = refusal();
+        setting.original = format!("Subject: {}\r\n\r\n", "x".repeat(length - 9)).into_bytes();
+        assert_eq!(read(&setting.letter()).parts[2].encoding(), encoding, "{length}");
+    }
+}
+
 /// What is returned of an original, and how: its octets, whether it was sent with SMTPUTF8, whether the sender's address
 /// is beyond ASCII, whether the whole was asked for.
 #[test]
@@ -346,10 +385,19 @@ fn a_header_ends_where_nobody_can_doubt_it() {
 #[test]
 fn an_original_with_the_boundary_of_its_report_cannot_end_it() {
     let id = crate::setting::id();
-    for spot in ["", "Subject: see =", "Subject: a\r\n", "Subject: a\r\n\r\n", "Subject: a\r\n\r\nbody\r\n"] {
+    let spots = [
+        "--",
+        "--=_01",
+        "Subject: see ",
+        "Subject: a\r\n--",
+        "Subject: a\r\n\r\n--",
+        "Subject: a\r\n\r\nbody\r\n--",
+        "Subject: a\r\n\r\nbody==",
+    ];
+    for spot in spots {
         for ret in ["HDRS", "FULL"] {
             let mut setting = refusal().with("RET", Some(ret));
-            setting.original = format!("{spot}--=_{id}--\r\nX: y\r\n\r\nbody\r\n").into_bytes();
+            setting.original = format!("{spot}=_{id}--\r\nX: y\r\n\r\nbody\r\n").into_bytes();
             let read = read(&setting.letter());
             assert_eq!(read.parts.len(), 3, "{spot:?} {ret}");
             assert_eq!(read.parts[2].kind(), "text/rfc822-headers", "{spot:?} {ret}");
@@ -392,8 +440,12 @@ fn an_address_beyond_ascii_is_told_in_ascii_to_those_who_may_know_no_other() {
 
 #[test]
 fn addresses_that_no_field_can_hold_are_left_to_the_envelope() {
+    let spaces = format!("\"{}\"@example.org", " ".repeat(200));
+    let long = format!("{}@example.org", "x".repeat(1000));
     let table = [
         ("alice@example.org", "<alice@example.org>"),
+        (&spaces, &format!("<{spaces}>")),
+        (&long, "undisclosed-recipients:;"),
         ("\"a b\\\"c\"@example.org", "<\"a b\\\"c\"@example.org>"),
         ("alice@[IPv6:2001:db8::1]", "<alice@[IPv6:2001:db8::1]>"),
         ("x>, <alice@example.org", "undisclosed-recipients:;"),
@@ -411,6 +463,19 @@ fn addresses_that_no_field_can_hold_are_left_to_the_envelope() {
         assert_eq!(read.header.value("To"), Some(to), "{sender}");
         let from = if to.starts_with('<') { to } else { "<postmaster@mx.example.org>" };
         assert_eq!(read.header.value("From"), Some(format!("Mail Delivery System {from}").as_str()), "{sender}");
+    }
+}
+
+#[test]
+fn a_host_that_has_no_name_still_makes_a_message_id() {
+    let (long, cut) = ("x".repeat(1200), "x".repeat(255));
+    let table = [("", "localhost"), ("..", "localhost"), ("mx .ex\r\nample", "mx.example"), (&long, &cut)];
+    for (host, expected) in table {
+        let mut setting = refusal();
+        setting.host = host.to_owned();
+        let read = read(&setting.letter());
+        let expected = format!("<01jd8z3m9k4w2q7h5x6t1b0a@{expected}>");
+        assert_eq!(read.header.value("Message-ID"), Some(expected.as_str()), "{host}");
     }
 }
 
