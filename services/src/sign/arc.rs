@@ -1,5 +1,6 @@
 //! ARC seals (RFC 8617).
 
+use std::fmt;
 use std::time::SystemTime;
 
 use thiserror::Error;
@@ -184,6 +185,13 @@ impl Sealing {
         let seal = signed_by(&identity, seal, |own| sealed_text(&sets, &evidence, &signature, own))?;
 
         Ok(Sealed::With([seal, signature, evidence].concat()))
+    }
+}
+
+impl fmt::Debug for Sealing {
+    /// Tells nothing of the message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealing").field("identity", &self.identity).finish_non_exhaustive()
     }
 }
 

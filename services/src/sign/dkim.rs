@@ -1,6 +1,7 @@
 //! DKIM signatures (RFC 6376, RFC 8301, RFC 8463).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -164,6 +165,13 @@ impl Signing {
             signatures.extend(field.signed(&signature));
         }
         Ok(signatures)
+    }
+}
+
+impl fmt::Debug for Signing {
+    /// Tells nothing of the message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signing").field("identities", &self.identities).finish_non_exhaustive()
     }
 }
 

@@ -63,6 +63,28 @@ fn mail_auth_finds_every_chain_good() {
     }
 }
 
+/// Chains that mail-auth and we have made in turn.
+pub(crate) fn in_turn() -> Vec<(String, String)> {
+    let mail_auth = MailAuth::new();
+    let ours = |message: &str, validation| set(seal(KeyKind::Rsa, message, validation)) + message;
+    let one = mail_auth.sealed(LUNCH);
+    let two = ours(&one, ChainValidation::Pass);
+    let three = mail_auth.sealed(&two);
+    let other = mail_auth.sealed(&ours(LUNCH, ChainValidation::None));
+    let four = ours(&three, ChainValidation::Pass);
+    let chains =
+        [("theirs", one), ("then ours", two), ("then theirs", three), ("ours first", other), ("then ours again", four)];
+    chains.map(|(name, message)| (name.to_owned(), message)).into()
+}
+
+#[test]
+fn chains_of_several_makers_are_good() {
+    let mail_auth = MailAuth::new();
+    for (name, message) in in_turn() {
+        assert_eq!(mail_auth.arc(&message), DkimResult::Pass, "{name}\n{message}");
+    }
+}
+
 #[test]
 fn a_set_looks_like_this() {
     let set = set(seal(KeyKind::Ed25519, LUNCH, ChainValidation::None));

@@ -307,6 +307,27 @@ fn a_selector_stands_for_one_key() {
 }
 
 #[test]
+fn a_task_can_take_its_signing_along() {
+    fn goes<T: Send + 'static>() {}
+    fn is_shared<T: Send + Sync>() {}
+    goes::<services::sign::Signing>();
+    goes::<services::sign::Sealing>();
+    is_shared::<Signer>();
+    is_shared::<services::sign::Sealer>();
+}
+
+#[test]
+fn what_is_logged_tells_nothing_of_keys_and_messages() {
+    let signer = signer(SignOptions::default(), &BOTH);
+    let mut signing = signer.begin(DOMAIN, recently()).unwrap();
+    signing.write(LUNCH.as_bytes());
+    for shown in [format!("{signer:?}"), format!("{signing:?}")] {
+        assert!(shown.contains("example.org") && shown.len() < 500, "{shown}");
+        assert!(!shown.contains("lunch") && !shown.contains("Alice"), "{shown}");
+    }
+}
+
+#[test]
 fn keys_are_made_and_read_again() {
     for kind in BOTH {
         let read = Key::from_pem(pem(kind).as_bytes()).unwrap();

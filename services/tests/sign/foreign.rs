@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use services::sign::KeyKind;
+use services::sign::{Key, KeyKind};
 
 use crate::arc;
 use crate::dkim::{BOTH, in_every_form, tampered};
-use crate::keys::records;
+use crate::keys::{key, pem, records};
 use crate::messages::{self, LUNCH};
 
 /// Says that something is not tested here, and why.
@@ -28,6 +28,57 @@ fn run(command: &mut Command) -> Option<Output> {
         Ok(output) => Some(output),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => panic!("{command:?}: {error}"),
+    }
+}
+
+/// What OpenSSL writes when it is asked to with these words.
+fn openssl(words: &[&str]) -> Option<String> {
+    let Some(output) = run(Command::new("openssl").args(words)) else {
+        skip("OpenSSL", "openssl is not installed");
+        return None;
+    };
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// The record for a public key, as OpenSSL knows it.
+fn record(kind: KeyKind, file: &str) -> Option<String> {
+    let public = openssl(&["pkey", "-in", file, "-pubout"])?;
+    let public: String = public.lines().filter(|line| !line.starts_with('-')).collect();
+    Some(match kind {
+        KeyKind::Rsa => format!("v=DKIM1; k=rsa; p={public}"),
+        // RFC 8463 §4.2 wants the key alone, without the twelve octets (sixteen of base64) that say what it is.
+        KeyKind::Ed25519 => format!("v=DKIM1; k=ed25519; p={}", public.split_at(16).1),
+    })
+}
+
+#[test]
+fn openssl_reads_our_keys_and_we_read_its() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (kind, algorithm) in [(KeyKind::Rsa, "RSA"), (KeyKind::Ed25519, "ED25519")] {
+        let (ours, theirs) = (path("ours"), path("theirs"));
+        fs::write(&ours, pem(kind)).unwrap();
+        let Some(expected) = record(kind, &ours) else { return };
+        assert_eq!(key(kind).record(), expected);
+        openssl(&["genpkey", "-algorithm", algorithm, "-out", &theirs]).unwrap();
+        assert_eq!(Key::read(theirs.as_ref()).unwrap().record(), record(kind, &theirs).unwrap());
+    }
+    let traditional = path("traditional");
+    openssl(&["genrsa", "-traditional", "-out", &traditional, "3072"]).unwrap();
+    assert!(fs::read_to_string(&traditional).unwrap().contains("BEGIN RSA PRIVATE KEY"));
+    assert_eq!(Key::read(traditional.as_ref()).unwrap().record(), record(KeyKind::Rsa, &traditional).unwrap());
+    for (words, expected) in [
+        (&["genrsa", "1024"][..], "its RSA key is shorter than 2048 bits"),
+        (&["genrsa", "-traditional", "2047"], "its RSA key is shorter than 2048 bits"),
+        (&["genpkey", "-algorithm", "X25519"], "its key is neither RSA of 2048 to 8192 bits nor Ed25519"),
+        (
+            &["ecparam", "-name", "prime256v1", "-genkey", "-noout"],
+            "its key is neither RSA of 2048 to 8192 bits nor Ed25519",
+        ),
+    ] {
+        let made = openssl(words).unwrap();
+        assert_eq!(Key::from_pem(made.as_bytes()).unwrap_err().to_string(), expected, "{words:?}");
     }
 }
 
@@ -121,7 +172,7 @@ fn dkimpy_finds_chains_good_and_changes_bad() {
     // dkimpy 1.1.4 knows chains with RSA only.
     let one = messages::some().map(|(name, message)| (name, arc::forwarded(KeyKind::Rsa, &message, 1)));
     let more = [2, 3, 10, 50].map(|hops| (format!("{hops} hops"), arc::forwarded(KeyKind::Rsa, LUNCH, hops)));
-    let good: Vec<_> = one.chain(more).collect();
+    let good: Vec<_> = one.chain(more).chain(arc::in_turn()).collect();
     let Some(verdicts) = dkimpy(0, &Folder::with(&good)) else { return };
     for ((name, message), verdict) in good.iter().zip(verdicts) {
         assert_eq!(verdict, "pass", "{name}\n{message}");

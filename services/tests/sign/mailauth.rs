@@ -6,11 +6,20 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
 
+use mail_auth::arc::ArcSealer;
+use mail_auth::common::crypto::{RsaKey, Sha256};
+use mail_auth::common::headers::HeaderWriter;
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::DomainKey;
-use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator, Parameters, ResolverCache, Txt};
+use mail_auth::{
+    AuthenticatedMessage, AuthenticationResults, DkimResult, MessageAuthenticator, Parameters, ResolverCache, Txt,
+};
 
-use crate::keys::records;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+use services::sign::KeyKind;
+
+use crate::keys::{pem, records};
 
 /// The records that there are. Nothing else is ever looked up.
 struct Records(HashMap<Box<str>, Txt>);
@@ -67,6 +76,20 @@ impl MailAuth {
     pub(crate) fn finds_good(&self, message: &str, signatures: usize) -> bool {
         let results = self.dkim(message);
         results.len() >= signatures && results.iter().take(signatures).all(|result| *result == DkimResult::Pass)
+    }
+
+    /// A message with a set on top that mail-auth has made.
+    pub(crate) fn sealed(&self, message: &str) -> String {
+        let parsed = AuthenticatedMessage::parse(message.as_bytes()).unwrap();
+        let parameters = Parameters::new(&parsed).with_txt_cache(&self.records);
+        let chain = self.runtime.block_on(self.authenticator.verify_arc(parameters));
+        let key = PrivateKeyDer::from_pem_slice(pem(KeyKind::Rsa).as_bytes()).unwrap();
+        let sealer = ArcSealer::from_key(RsaKey::<Sha256>::from_key_der(key).unwrap())
+            .domain("forwarder.example")
+            .selector("r")
+            .headers(["From", "To", "Subject", "DKIM-Signature"]);
+        let results = AuthenticationResults::new("forwarder.example");
+        sealer.seal(&parsed, &results, &chain).unwrap().to_header() + message
     }
 
     /// What it thinks of the chain.
