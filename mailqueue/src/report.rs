@@ -100,14 +100,15 @@ pub struct Facts<'a> {
     pub host: &'a str,
     /// The address of a person or a program that answers for this server, for the From field (RFC 3464 §2).
     pub from: &'a str,
-    /// When the report is made.
+    /// When the report is made. A report that is to come out the same after a crash needs a time that was written down.
     pub date: UnixMicros,
     /// The name under which our log knows the original message.
     pub queue_id: MessageId,
     /// The original's envelope: whom to tell, what was asked for, when it arrived.
     pub envelope: &'a Envelope,
     /// The recipients it tells of, at least one. Leave out those of whom the sender does not want to hear
-    /// ([`Action::is_wanted`], RFC 3461 §5.2.8). Each costs between 200 octets and 4 KiB of the report.
+    /// ([`Action::is_wanted`], RFC 3461 §5.2.8). Each costs some hundred octets of the report, and never
+    /// more than 16 KiB.
     pub recipients: &'a [Told<'a>],
     /// What of the original message comes back.
     pub original: Original,

@@ -105,8 +105,8 @@ impl Ret {
     }
 
     /// What a report about these recipients returns: the whole where that was asked for and one of them failed, else the
-    /// header (RFC 3461 §4.3, §6.2). Without a word from the sender that is the header too: a report to a forged
-    /// sender carries no advertisement along.
+    /// header (RFC 3461 §4.3, §6.2). Without a word from the sender that is the header too, although
+    /// RFC 6522 §3 would rather have the whole: a report to a forged sender carries no advertisement along.
     pub fn due(envelope: &Envelope, recipients: &[Told<'_>]) -> Self {
         let has_failed = recipients.iter().any(|told| told.action.is_failure());
         if has_failed { Self::of(envelope).unwrap_or(Self::Headers) } else { Self::Headers }

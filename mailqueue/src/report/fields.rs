@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::status::{is_reply, status};
-use super::text::{Charset, date, field, utf8_address, verbatim, words};
+use super::text::{Charset, date, field, utf8_address, verbatim, without_port, words};
 use super::{Action, Facts, OriginalRecipient, Told, envelope_id};
 
 /// Writes all fields; groups of them are separated by empty lines.
@@ -66,10 +66,7 @@ fn diagnosis(out: &mut String, told: &Told<'_>, charset: Charset) {
 
 /// A server's name with its type. RFC 3461 §6.3: only what DNS knows is called so.
 fn server(name: &str) -> String {
-    let without_port = match name.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()) => host,
-        Some(_) | None => name,
-    };
+    let without_port = without_port(name);
     // Without brackets, all colons belong to the address.
     if let Ok(address @ IpAddr::V6(_)) = name.parse() {
         return format!("dns; [IPv6:{address}]");

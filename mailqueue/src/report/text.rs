@@ -118,6 +118,14 @@ pub(super) fn date(time: UnixMicros) -> String {
     rfc2822::to_string(&time).unwrap_or_default()
 }
 
+/// `host:port` as its host.
+pub(super) fn without_port(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()) => host,
+        Some(_) | None => name,
+    }
+}
+
 /// Whether the text can stand between angle brackets in a header field: a local part and a domain of RFC 5322 §3.4.1, or
 /// of RFC 6532 §3.2.
 pub(super) fn is_mailbox(text: &str, charset: Charset) -> bool {

@@ -3,7 +3,7 @@
 use super::letter::identifier;
 use super::original::Enclosure;
 use super::status::is_reply;
-use super::text::{Charset, date, paragraph, verbatim, words};
+use super::text::{Charset, date, paragraph, verbatim, without_port, words};
 use super::{Action, Facts, OriginalRecipient, Told};
 use crate::UnixMicros;
 
@@ -109,7 +109,7 @@ fn item(out: &mut String, told: &Told<'_>) {
     let text = words(&told.detail.text, Charset::Utf8);
     let remote = words(&told.detail.remote, Charset::Utf8);
     if is_reply(told.detail) {
-        paragraph(out, "    ", &format!("{remote} said:"));
+        paragraph(out, "    ", &format!("{} said:", without_port(&remote)));
         paragraph(out, "      ", &text);
     } else if text.is_empty() || told.action.is_success() {
         // That it worked says it all.

@@ -37,7 +37,7 @@ This is the mail server mx.example.org.
 Your message could not be delivered to:
 
   <bob@example.com>
-    mail.example.com:25 said:
+    mail.example.com said:
       550 5.1.1 nobody of that name here
 
 Please look for typing errors in the address and read what was said above. If

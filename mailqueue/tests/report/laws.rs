@@ -139,6 +139,8 @@ proptest! {
             prop_assert_eq!(group.value("Will-Retry-Until").is_some(), matches!(news.action, Action::Delayed { .. }));
             prop_assert!(group.value("Final-Recipient").is_some());
         }
+        let returned = read.parts[2].content.len();
+        prop_assert!(letter.octets.len() - returned < (4 + 16 * setting.news.len()) * 1024, "{}", letter.octets.len());
         // Seven bits wherever the sender's own address has no more, unless the original brings them.
         if setting.envelope.sender.is_ascii() && read.parts[2].encoding() != "8bit" {
             prop_assert!(letter.octets.is_ascii());
