@@ -255,6 +255,10 @@ fn results_are_folded_and_stay_one_field() {
     for results in ["", " \r\n ", "a\0b", "a\u{85}b", "a\u{7f}", word.as_str(), &"w ".repeat(MAX_RESULTS)] {
         assert_eq!(sealed(results), Err(BadResults), "{results:?}");
     }
+    // What looks like a number in them is none.
+    let first = sealed("forwarder.example; none; i=9").unwrap() + LUNCH;
+    let second = set(seal(KeyKind::Ed25519, &first, ChainValidation::Pass));
+    assert!(second.starts_with("ARC-Seal: i=2; ") && second.contains("cv=pass;"), "{second}");
     // Nothing in them begins a field of its own.
     let set = sealed("a; none\r\nSubject: eve").unwrap();
     assert!(!set.contains("\r\nSubject"), "{set}");

@@ -289,6 +289,8 @@ fn a_selector_stands_for_one_key() {
     assert_eq!(signer.add(identity(DOMAIN, KeyKind::Rsa)), Err(SelectorTaken));
     let other = |domain: &str, selector: &str| Identity::new(domain, selector, key(KeyKind::Rsa)).map(drop);
     assert_eq!(other("example.org", "2026.a"), Ok(()));
+    // DNS does not tell capitals from others, but who compares records may.
+    assert_eq!(Identity::new("example.org", "R", key(KeyKind::Rsa)).unwrap().selector(), "r");
     for selector in [
         "",
         ".",

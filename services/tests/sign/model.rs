@@ -108,6 +108,18 @@ fn the_model_agrees_on_all_messages() {
     }
 }
 
+#[test]
+fn the_model_agrees_on_long_lines_and_long_pieces() {
+    // Words as long as what is hashed at once, and longer; and more in one piece than the longest header.
+    let words = [1, 2047, 2048, 2049, 3, 4095, 4096, 4097, 5, 70_000].map(|length| "x".repeat(length));
+    let text = words.join(" ") + "\r\n" + &words.join("\r\n") + &"a b\r\n\r\n".repeat(40_000);
+    let message = format!("From: alice@example.org\r\nSubject: long\r\n\r\n{text}");
+    for (header, body) in FORMS.into_iter().flat_map(|header| FORMS.map(|body| (header, body))) {
+        let field = fields(&signer(forms(header, body), &[KeyKind::Ed25519]), message.as_bytes()).unwrap();
+        assert!(verifies(header, body, &field, &message), "{header:?}/{body:?}");
+    }
+}
+
 fn form() -> impl Strategy<Value = Form> {
     prop_oneof![Just(Form::Relaxed), Just(Form::Simple)]
 }
