@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use smtp_proto::{Envelope, Login, Policy, Reuse, TlsPolicy, Trouble};
+use smtp_proto::{Envelope, Login, Outcome, Policy, Report, Reuse, SaidBy, Stage, TlsPolicy, Trouble};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -200,7 +200,7 @@ impl<'a> Attempt<'a> {
             visit.optional_tls = OptionalTls::GivenUp;
             return Next::SameHost;
         }
-        if line == Line::Kept && report.trouble == Some(Trouble::Stale) {
+        if line == Line::Kept && is_stale(&report) {
             visit.lines = Lines::New;
             return Next::SameHost;
         }
@@ -268,6 +268,23 @@ impl<'a> Attempt<'a> {
             delay_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "asked a server"
         );
+    }
+}
+
+/// Whether a kept connection was of no use: nothing was said of the message, or the server would not forget the one before.
+fn is_stale(report: &Report) -> bool {
+    let at_begin = |outcome: &Outcome| {
+        let said = outcome.said();
+        matches!(outcome, Outcome::Deferred(_)) && said.by == SaidBy::Server && said.stage == Stage::Mail
+    };
+    match report.trouble {
+        Some(Trouble::Stale) => true,
+        // It refused RSET, and then took a recipient whom nobody was to have.
+        Some(Trouble::Lost(_)) => report.outcomes.iter().all(at_begin),
+        Some(
+            Trouble::Greeting | Trouble::Hello | Trouble::Tls | Trouble::Login | Trouble::Lacking | Trouble::Limits,
+        )
+        | None => false,
     }
 }
 

@@ -209,3 +209,180 @@ impl<T> Ends<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn address(number: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, number], 25))
+    }
+
+    fn hosts() -> Hosts {
+        Hosts::new(HostMemory::default(), 7)
+    }
+
+    fn wait(hosts: &mut Hosts, number: u8, now: Duration) -> Silence {
+        match hosts.ask(address(number), now) {
+            Answer::Wait(silence) => silence,
+            other @ (Answer::Go | Answer::Probe) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_address_that_fails_is_left_alone_and_then_probed_by_one() {
+        let (mut hosts, now) = (hosts(), Duration::from_secs(1000));
+        assert_eq!(hosts.ask(address(1), now), Answer::Go);
+        hosts.failed(address(1), now, now, Failure::Refused);
+        let silence = wait(&mut hosts, 1, now);
+        assert_eq!((silence.since, silence.how), (now, Failure::Refused));
+        assert!(silence.until > now + MINUTE * 3 / 4 - Duration::from_secs(1) && silence.until <= now + MINUTE);
+        assert_eq!(hosts.ask(address(2), now), Answer::Go, "another is another");
+        assert_eq!(hosts.ask(address(1), silence.until), Answer::Probe);
+        assert_eq!(wait(&mut hosts, 1, silence.until).since, now, "one at a time");
+        hosts.reached(address(1));
+        assert_eq!(hosts.ask(address(1), silence.until), Answer::Go);
+    }
+
+    #[test]
+    fn a_probe_that_nobody_finishes_leaves_its_place_to_another() {
+        let (mut hosts, now) = (hosts(), MINUTE);
+        hosts.failed(address(1), now, now, Failure::Timeout);
+        assert_eq!(hosts.ask(address(1), now + MINUTE), Answer::Probe);
+        hosts.unsettled(address(1));
+        assert_eq!(hosts.ask(address(1), now + MINUTE), Answer::Probe);
+    }
+
+    #[test]
+    fn each_failed_probe_doubles_the_wait_up_to_a_bound() {
+        let (mut hosts, mut now) = (hosts(), Duration::ZERO);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            hosts.failed(address(1), now, now, Failure::Timeout);
+            let silence = wait(&mut hosts, 1, now);
+            assert_eq!(silence.since, Duration::ZERO);
+            waits.push((silence.until - now).as_secs_f64() / 60.0);
+            now = silence.until;
+            assert_eq!(hosts.ask(address(1), now), Answer::Probe);
+        }
+        for (wait, whole) in waits.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]) {
+            assert!((0.74 * whole..=whole).contains(wait), "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn what_many_hear_at_once_is_one_failure() {
+        let (mut hosts, began) = (hosts(), MINUTE);
+        for late in 0..20 {
+            hosts.failed(address(1), began, began + Duration::from_secs(30 + late), Failure::Timeout);
+        }
+        let silence = wait(&mut hosts, 1, MINUTE * 2);
+        assert!(silence.until <= began + Duration::from_secs(30) + MINUTE, "{silence:?}");
+    }
+
+    #[test]
+    fn a_failure_of_long_ago_is_none() {
+        let mut hosts = hosts();
+        for now in [Duration::ZERO, MINUTE, 3 * MINUTE, 1000 * MINUTE] {
+            hosts.failed(address(1), now, now, Failure::Timeout);
+        }
+        let silence = wait(&mut hosts, 1, 1000 * MINUTE);
+        assert_eq!(silence.since, 1000 * MINUTE);
+        assert!(silence.until <= 1001 * MINUTE);
+    }
+
+    #[test]
+    fn addresses_that_fail_together_are_not_asked_together() {
+        let mut hosts = hosts();
+        (0..50).for_each(|number| hosts.failed(address(number), MINUTE, MINUTE, Failure::Refused));
+        let mut ends: Vec<_> = (0..50).map(|number| wait(&mut hosts, number, MINUTE).until).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        assert!(ends.len() > 5, "{ends:?}");
+    }
+
+    #[test]
+    fn tls_that_fails_is_left_out_for_a_while() {
+        let mut hosts = hosts();
+        hosts.tls_failed(address(1), MINUTE);
+        assert!(hosts.is_without_tls(address(1), MINUTE) && !hosts.is_without_tls(address(2), MINUTE));
+        assert!(hosts.is_without_tls(address(1), 60 * MINUTE) && !hosts.is_without_tls(address(1), 61 * MINUTE));
+    }
+
+    #[test]
+    fn what_ends_first_is_forgotten_first() {
+        let mut hosts = Hosts::new(HostMemory { addresses: 3, ..HostMemory::default() }, 7);
+        for number in 0..5 {
+            let now = MINUTE * 10 * u32::from(number);
+            hosts.failed(address(number), now, now, Failure::Refused);
+        }
+        let known: Vec<_> = (0..5).filter(|number| hosts.ask(address(*number), Duration::ZERO) != Answer::Go).collect();
+        assert_eq!(known, [2, 3, 4]);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Ask(u8),
+        Reached(u8),
+        Failed(u8),
+        Unsettled(u8),
+        Pass(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let number = 0..6_u8;
+        prop_oneof![
+            4 => number.clone().prop_map(Step::Ask),
+            1 => number.clone().prop_map(Step::Reached),
+            3 => number.clone().prop_map(Step::Failed),
+            1 => number.prop_map(Step::Unsettled),
+            3 => (0..4000_u64).prop_map(Step::Pass),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_left_alone_for_ever_nor_asked_by_two_while_it_is_in_doubt(
+            steps in proptest::collection::vec(step(), 0..200),
+            bound in 0..8_usize,
+        ) {
+            let memory = HostMemory { addresses: bound, ..HostMemory::default() };
+            let mut hosts = Hosts::new(memory.clone(), 1);
+            let mut now = Duration::ZERO;
+            let mut probes: HashMap<u8, ()> = HashMap::new();
+            for step in steps {
+                match step {
+                    Step::Pass(seconds) => now += Duration::from_secs(seconds),
+                    Step::Ask(number) => match hosts.ask(address(number), now) {
+                        // Where there is no room, doubt is forgotten.
+                        Answer::Go => { probes.remove(&number); }
+                        Answer::Probe => prop_assert!(probes.insert(number, ()).is_none()),
+                        Answer::Wait(silence) => {
+                            prop_assert!(silence.until <= now + memory.longest || probes.contains_key(&number));
+                            prop_assert!(silence.since <= silence.until);
+                        }
+                    },
+                    Step::Reached(number) => {
+                        hosts.reached(address(number));
+                        probes.remove(&number);
+                        prop_assert_eq!(hosts.ask(address(number), now), Answer::Go);
+                    }
+                    Step::Failed(number) => {
+                        hosts.failed(address(number), now, now, Failure::Timeout);
+                        probes.remove(&number);
+                        prop_assert_eq!(matches!(hosts.ask(address(number), now), Answer::Wait(_)), bound > 0);
+                    }
+                    Step::Unsettled(number) => {
+                        hosts.unsettled(address(number));
+                        probes.remove(&number);
+                    }
+                }
+                prop_assert!(hosts.silent.held.len() <= bound && hosts.silent.order.len() == hosts.silent.held.len());
+            }
+        }
+    }
+}

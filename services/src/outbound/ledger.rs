@@ -264,3 +264,6 @@ fn word(place: &Place, said: &Said, cut: Option<&Cut>) -> Word {
         (SaidBy::Us, Some(Cut::Handshake(error))) => place.found("4.7.5", format!("TLS handshake failed: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,3 +194,18 @@ async fn a_message_that_cannot_be_said_is_refused() {
     assert_eq!(told(&fates[0]), "failed the message has line ends that cannot be sent");
     assert!(server.book().messages.is_empty());
 }
+
+#[tokio::test]
+async fn a_server_that_leaves_in_the_middle_of_the_message_has_not_taken_it() {
+    let large = "0123456789012345678901234567890123456789012345678901234567890123\r\n".repeat(200_000);
+    for act in [Close, Reset, SayAndClose("421 4.3.2 shutting down\r\n"), SayAndClose("552 5.3.4 too big\r\n")] {
+        let first = Server::new(vec![Manner::that(&[("BODY", act)])]).await;
+        let other = Server::new(vec![Manner::default()]).await;
+        let mut parcel = crate::session_sender::parcel(&[BOB]);
+        parcel.body = crate::session_sender::body(&large);
+        let fates = couriers().deliver(&parcel, &by(&[&first, &other])).await;
+        assert_eq!((told(&fates[0]).as_str(), fates[0].word().address), ("delivered 250 taken", Some(other.address)));
+        assert_eq!((first.book().messages.len(), other.book().messages.len()), (0, 1), "{act:?}");
+        assert_eq!(other.book().messages[0].text.len(), large.len());
+    }
+}

@@ -66,6 +66,8 @@ impl Manner {
 pub(crate) struct Certificate {
     pub(crate) config: Arc<rustls::ServerConfig>,
     pub(crate) roots: rustls::RootCertStore,
+    /// Key and certificate.
+    pub(crate) pem: String,
 }
 
 impl Certificate {
@@ -77,7 +79,9 @@ impl Certificate {
         ensure_self_signed(&certificate, &key, &names).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(rustls::pki_types::CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
-        Self { config: server_config(&certificate, &key).unwrap(), roots }
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        let pem = read(&key) + &read(&certificate);
+        Self { config: server_config(&certificate, &key).unwrap(), roots, pem }
     }
 }
 
@@ -95,6 +99,8 @@ pub(crate) struct Book {
     pub(crate) lines: Vec<Vec<String>>,
     /// Messages that came to their end, with the recipients that were accepted, and whether that was acknowledged.
     pub(crate) messages: Vec<Message>,
+    /// Who has connected.
+    peers: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,11 +126,12 @@ impl Server {
         tokio::spawn(async move {
             let mut manners = manners.into_iter().peekable();
             let mut manner = Manner::default();
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((stream, peer)) = listener.accept().await {
                 manner = manners.next().unwrap_or(manner);
                 stream.set_nodelay(true).unwrap();
                 let connection = {
                     let mut book = book.lock().unwrap();
+                    book.peers.push(peer);
                     book.lines.push(Vec::new());
                     book.lines.len() - 1
                 };
@@ -137,6 +144,10 @@ impl Server {
 
     pub(crate) fn book(&self) -> Book {
         self.book.lock().unwrap().clone()
+    }
+
+    pub(crate) fn peers(&self) -> Vec<SocketAddr> {
+        self.book().peers
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -219,22 +230,24 @@ impl Session {
 
     async fn serve(&mut self, mut stream: BoxedStream) -> std::io::Result<()> {
         let (mut input, mut to) = (Vec::new(), Vec::new());
-        let mut in_message = false;
+        let (mut in_message, mut scanned) = (false, 0_usize);
         loop {
             let end: &[u8] = if in_message { b"\r\n.\r\n" } else { b"\r\n" };
             // The 354's CRLF stands before the message.
             let found = if in_message && input.starts_with(b".\r\n") {
                 Some(0)
             } else {
-                input.windows(end.len()).position(|window| window == end)
+                let from = scanned.saturating_sub(end.len());
+                input[from..].windows(end.len()).position(|window| window == end).map(|at| from + at)
             };
+            scanned = if found.is_some() { 0 } else { input.len() };
             let Some(at) = found else {
-                if in_message && !input.is_empty() {
-                    if let Some(act) = self.act("BODY") {
-                        if let Flow::End = perform(act, &mut stream).await? {
-                            return Ok(());
-                        }
-                    }
+                if in_message
+                    && !input.is_empty()
+                    && let Some(act) = self.act("BODY")
+                    && let Flow::End = perform(act, &mut stream).await?
+                {
+                    return Ok(());
                 }
                 if stream.read_buf(&mut input).await? == 0 {
                     return Ok(());
@@ -284,10 +297,10 @@ impl Session {
                     match line.as_str() {
                         "DATA" => in_message = !to.is_empty(),
                         "RSET" => to.clear(),
-                        rcpt if rcpt.starts_with("RCPT TO:<") => {
-                            to.push(rcpt["RCPT TO:<".len()..].split('>').next().unwrap().to_owned());
+                        other => {
+                            let path = other.strip_prefix("RCPT TO:<").and_then(|rest| rest.split('>').next());
+                            to.extend(path.map(str::to_owned));
                         }
-                        _ => {}
                     }
                     stream.write_all(ordinary.as_bytes()).await?;
                     stream.flush().await?;
