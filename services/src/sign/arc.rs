@@ -9,7 +9,8 @@ use super::canonical::Form;
 use super::chain::{self, Chain, MAX_SETS, Set};
 use super::dkim::seconds;
 use super::header::{HeaderError, Message, Seen, check};
-use super::key::{CryptoError, Identity};
+use super::identity::Identity;
+use super::key::CryptoError;
 use super::signed;
 use super::tags::FieldText;
 

@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use super::canonical::Form;
 use super::header::{HeaderError, Message};
-use super::key::{CryptoError, Identity, a_labels};
+use super::identity::{Identity, a_labels};
+use super::key::CryptoError;
 use super::signed;
 use super::tags::FieldText;
 
@@ -133,7 +134,7 @@ impl Signing {
     }
 
     /// Makes the signature: a whole `DKIM-Signature` field for each key, folded, with its CRLF; to be put on top of the
-    /// message. An RSA signature takes about a millisecond.
+    /// message. Each RSA signature keeps a core busy for a good part of a millisecond.
     ///
     /// # Errors
     /// The header cannot be signed; then the message may go unsigned, or be refused for it.
@@ -154,7 +155,8 @@ impl Signing {
                 Stamp::Expires(after) => {
                     let made = seconds(self.made);
                     field.tag("t", &made.to_string());
-                    field.tag("x", &made.saturating_add(after.as_secs().max(1)).to_string());
+                    let end = made.saturating_add(after.as_secs().max(1)).min(LAST_SECOND);
+                    field.tag("x", &end.to_string());
                 }
             }
             field.names(&names);
@@ -175,7 +177,10 @@ impl fmt::Debug for Signing {
     }
 }
 
+/// The latest time that a tag holds: it has twelve digits (RFC 6376 §3.5).
+const LAST_SECOND: u64 = 999_999_999_999;
+
 /// Seconds since 1970, as signatures count them.
 pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST_SECOND - 1)
 }

@@ -163,6 +163,9 @@ fn a_signature_says_when_it_was_made_and_how_long_it_holds() {
     let expires = field(Stamp::Expires(week), at(1_700_000_000)).replace("\r\n\t", " ");
     assert!(expires.contains("t=1700000000; x=1700604800;"), "{expires}");
 
+    let forever = field(Stamp::Expires(Duration::MAX), at(1_700_000_000));
+    assert!(forever.contains("x=999999999999;"), "{forever}");
+
     let mail_auth = MailAuth::new();
     assert!(mail_auth.finds_good(&(field(Stamp::Absent, recently()) + LUNCH), 1));
     assert!(mail_auth.finds_good(&(field(Stamp::Expires(week), recently()) + LUNCH), 1));
