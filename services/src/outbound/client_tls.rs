@@ -153,17 +153,22 @@ impl TlsFault {
 
     fn of_tls(error: &rustls::Error) -> Self {
         let rustls::Error::InvalidCertificate(why) = error else { return Self::ValidationFailure };
-        match why {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::CertificateExpired,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Self::CertificateHostMismatch
-            }
-            CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
-            | CertificateError::Revoked
-            | CertificateError::InvalidPurpose
-            | CertificateError::InvalidPurposeContext { .. } => Self::CertificateNotTrusted,
-            _ => Self::ValidationFailure,
+        use CertificateError as Why;
+        if matches!(why, Why::Expired | Why::ExpiredContext { .. }) {
+            Self::CertificateExpired
+        } else if matches!(why, Why::NotValidForName | Why::NotValidForNameContext { .. }) {
+            Self::CertificateHostMismatch
+        } else if matches!(
+            why,
+            Why::UnknownIssuer
+                | Why::BadSignature
+                | Why::Revoked
+                | Why::InvalidPurpose
+                | Why::InvalidPurposeContext { .. }
+        ) {
+            Self::CertificateNotTrusted
+        } else {
+            Self::ValidationFailure
         }
     }
 }

@@ -15,7 +15,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle as _, RetryDnsHandle};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
-use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig, system_conf};
 use tokio::time::timeout;
@@ -214,7 +214,18 @@ impl Dns {
         let mut links: Vec<Link> = Vec::new();
         let mut ttl = cache::LONGEST;
         loop {
-            let response = self.send(&at, kind).await?;
+            let response = match (self.send(&at, kind.into()).await, &self.handle) {
+                // hickory holds the proof of an absence against the name that was asked for, also where an alias leads away
+                // from it. The alias by itself it can judge; what it leads to is then asked for by itself.
+                (Err(DnsFault::Bogus), Handle::Validating(_)) => {
+                    let alias = self.send(&at, RecordType::CNAME).await?;
+                    if !alias.has_alias(&at) {
+                        return Err(DnsFault::Bogus);
+                    }
+                    alias
+                }
+                (response, _) => response?,
+            };
             let read = answer::read(&response, &at, kind, &mut links)?;
             ttl = ttl.min(read.ttl);
             if links.len() > MAX_ALIASES {
@@ -235,8 +246,8 @@ impl Dns {
         }
     }
 
-    async fn send(&self, name: &Name, kind: Kind) -> Result<answer::Response, DnsFault> {
-        let query = Query::query(name.clone(), kind.into());
+    async fn send(&self, name: &Name, kind: RecordType) -> Result<answer::Response, DnsFault> {
+        let query = Query::query(name.clone(), kind);
         let mut options = DnsRequestOptions::default();
         let first = match &self.handle {
             Handle::Validating(handle) => {
@@ -266,6 +277,7 @@ impl Dns {
     }
 
     /// Some of hickory's errors are absences.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "hickory may add errors")]
     fn absence(&self, error: NetError) -> Result<answer::Response, DnsFault> {
         match error {
             NetError::Dns(DnsError::NoRecordsFound(none)) => {
@@ -283,8 +295,7 @@ impl Dns {
                 checked(*response, answer::Judge::All(Trust::Insecure))
             }
             NetError::Dns(DnsError::Nsec { .. } | DnsError::DnssecBogus) => Err(DnsFault::Bogus),
-            NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => Err(DnsFault::ServerFails),
-            NetError::Dns(DnsError::ResponseCode(_)) => Err(DnsFault::Refused),
+            NetError::Dns(DnsError::ResponseCode(code)) => Err(answer::fault_of(code).unwrap_or(DnsFault::Malformed)),
             NetError::Timeout => Err(DnsFault::Timeout),
             NetError::Io(_) | NetError::NoConnections | NetError::Busy => Err(DnsFault::Unreachable),
             NetError::Truncated => Err(DnsFault::Oversized),
@@ -295,17 +306,14 @@ impl Dns {
 
 /// A response that is an answer, not an error.
 fn checked(message: DnsResponse, judge: answer::Judge) -> Result<answer::Response, DnsFault> {
-    match message.response_code {
-        ResponseCode::NoError | ResponseCode::NXDomain => {
-            if message.truncation {
-                return Err(DnsFault::Oversized);
-            }
-            let ttl = message.negative_ttl().map(u64::from).map(Duration::from_secs);
-            answer::Response::new(message.into_message(), judge, ttl)
-        }
-        ResponseCode::ServFail => Err(DnsFault::ServerFails),
-        _ => Err(DnsFault::Refused),
+    if let Some(fault) = answer::fault_of(message.response_code) {
+        return Err(fault);
     }
+    if message.truncation {
+        return Err(DnsFault::Oversized);
+    }
+    let ttl = message.negative_ttl().map(u64::from).map(Duration::from_secs);
+    answer::Response::new(message.into_message(), judge, ttl)
 }
 
 fn servers(options: &DnsOptions) -> Result<Vec<NameServerConfig>, DnsSetupError> {

@@ -120,6 +120,7 @@ pub(super) struct Response {
 }
 
 impl Response {
+    /// A response with its records.
     pub(super) fn new(message: Message, judge: Judge, ttl: Option<Duration>) -> Result<Self, DnsFault> {
         let code = message.response_code;
         // Signatures are not counted: they have been used.
@@ -137,16 +138,24 @@ impl Response {
         Ok(Self { code, answers, absence, ttl, judge })
     }
 
+    /// Whether it holds an alias for a name.
+    pub(super) fn has_alias(&self, name: &Name) -> bool {
+        self.answers.iter().any(|record| record.name == *name && record.record_type() == RecordType::CNAME)
+    }
+
+    /// A response without any record.
     pub(super) fn empty(code: ResponseCode, ttl: Option<Duration>) -> Result<Self, DnsFault> {
         let (answers, absence) = (vec![], Trust::Insecure);
-        match code {
-            ResponseCode::NoError | ResponseCode::NXDomain => {
-                Ok(Self { code, answers, absence, ttl, judge: Judge::All(absence) })
-            }
-            ResponseCode::ServFail => Err(DnsFault::ServerFails),
-            _ => Err(DnsFault::Refused),
-        }
+        fault_of(code).map_or(Ok(Self { code, answers, absence, ttl, judge: Judge::All(absence) }), Err)
     }
+}
+
+/// Codes that say nothing about the name.
+pub(super) fn fault_of(code: ResponseCode) -> Option<DnsFault> {
+    if code == ResponseCode::NoError || code == ResponseCode::NXDomain {
+        return None;
+    }
+    Some(if code == ResponseCode::ServFail { DnsFault::ServerFails } else { DnsFault::Refused })
 }
 
 /// What a response says about a name, and for how long.
@@ -183,9 +192,9 @@ pub(super) fn read(response: &Response, name: &Name, kind: Kind, links: &mut Vec
         if !records.is_empty() {
             return Ok(Read { step: Step::Found { records, trust }, ttl });
         }
-        let alias = here().find_map(|record| match &record.data {
-            RData::CNAME(target) => Some((record, &target.0)),
-            _ => None,
+        let alias = here().find_map(|record| {
+            let RData::CNAME(target) = &record.data else { return None };
+            Some((record, &target.0))
         });
         let Some((record, target)) = alias else { break };
         aliases += 1;
@@ -201,13 +210,12 @@ pub(super) fn read(response: &Response, name: &Name, kind: Kind, links: &mut Vec
         return Ok(Read { step: Step::Onward(at.clone()), ttl });
     }
     ttl = ttl.min(response.ttl.unwrap_or(cache::NEGATIVE)).min(cache::NEGATIVE);
-    let step = match response.code {
-        ResponseCode::NXDomain => Step::NoName(response.absence),
-        _ => Step::NoData(response.absence),
-    };
+    let no_name = response.code == ResponseCode::NXDomain;
+    let step = if no_name { Step::NoName(response.absence) } else { Step::NoData(response.absence) };
     Ok(Read { step, ttl })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "there are dozens of others, and only these were asked for")]
 fn data(data: &RData) -> Result<Data, DnsFault> {
     match data {
         RData::MX(mx) => Ok(Data::Mx { preference: mx.preference, host: text(&mx.exchange) }),

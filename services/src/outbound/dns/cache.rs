@@ -57,7 +57,7 @@ impl Cache {
             let mut nth = 0_usize;
             self.answers.retain(|_, _| {
                 nth += 1;
-                nth % 2 == 0
+                nth.is_multiple_of(2)
             });
         }
     }

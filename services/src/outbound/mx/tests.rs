@@ -181,7 +181,7 @@ proptest! {
     #[test]
     fn any_text_is_a_name_or_not(text in "\\PC{0,80}") {
         if let Some(name) = a_labels(&text) {
-            prop_assert_eq!(a_labels(&name), Some(name.clone()));
+            prop_assert_eq!(a_labels(&name), Some(name));
         }
         let _ = literal(&text);
     }
