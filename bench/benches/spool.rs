@@ -37,9 +37,12 @@ fn body() -> Vec<u8> {
         .collect()
 }
 
+/// A message's name and octets, and who waits for it.
+type Request = (u64, Vec<u8>, SyncSender<()>);
+
 /// One thread that commits for all who wait, as a database behind a queue would be used.
-fn committer(commit: impl Fn(Vec<(u64, Vec<u8>)>) + Send + 'static) -> SyncSender<(u64, Vec<u8>, SyncSender<()>)> {
-    let (sender, receiver): (_, Receiver<(u64, Vec<u8>, SyncSender<()>)>) = sync_channel(CALLERS);
+fn committer(commit: impl Fn(Vec<(u64, Vec<u8>)>) + Send + 'static) -> SyncSender<Request> {
+    let (sender, receiver): (_, Receiver<Request>) = sync_channel(CALLERS);
     thread::spawn(move || {
         while let Ok(first) = receiver.recv() {
             let mut batch = vec![first];
@@ -109,7 +112,7 @@ fn main() {
         database.persist(fjall::PersistMode::SyncData).unwrap();
     });
 
-    let peer = |sender: &SyncSender<(u64, Vec<u8>, SyncSender<()>)>| {
+    let peer = |sender: &SyncSender<Request>| {
         callers(|| {
             let (reply, answer) = sync_channel(1);
             sender.send((numbers.fetch_add(1, Ordering::Relaxed), body.clone(), reply)).unwrap();

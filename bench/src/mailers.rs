@@ -193,8 +193,9 @@ impl Make {
 fn ours(folder: &Path, address: SocketAddr, http: SocketAddr, onward: Onward) -> Command {
     fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).unwrap();
     fs::write(folder.join("users"), format!("{SENDER}:{VERIFIER}\n")).unwrap();
-    let mut command = Command::new(program());
-    command.arg("--data").arg(folder).arg(format!("--http={http}"));
+    // A session of its own, as Postfix makes itself one: where many want the CPU, the system deals it out by sessions.
+    let mut command = Command::new("setsid");
+    command.arg(program()).arg("--data").arg(folder).arg(format!("--http={http}"));
     command.args(["--plaintext-auth", "--connections-per-address=2000"]).env_remove("RUST_LOG");
     let mut closed = vec!["submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"];
     match onward {
