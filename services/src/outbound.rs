@@ -10,6 +10,7 @@ mod fate;
 mod handshake;
 mod hosts;
 mod ledger;
+mod line;
 mod local;
 mod measure;
 mod mx;
@@ -23,6 +24,7 @@ mod session;
 mod sts;
 mod target;
 mod tls_report;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;

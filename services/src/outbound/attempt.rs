@@ -1,7 +1,7 @@
 //! One attempt to deliver a message: hop by hop, host by host, address by address, until each recipient has its fate.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use smtp_proto::{Envelope, Login, Outcome, Policy, Report, Reuse, SaidBy, Stage, TlsPolicy, Trouble};
@@ -12,9 +12,11 @@ use super::client_tls::ClientHandshake;
 use super::courier::{Exposure, Hop, Parcel, Route, Shared};
 use super::fate::{Fate, Place};
 use super::ledger::{Ledger, Next};
+use super::policy::Handshake;
 use super::pool::Key;
 use super::session::{self, Heard, Job, Opening, Security as Secured};
 use super::target::{Security, Target};
+use super::witness::witnessed;
 
 /// An attempt.
 pub(super) struct Attempt<'a> {
@@ -53,17 +55,19 @@ enum OptionalTls {
 /// A dialogue that is over.
 struct Talk {
     key: Key,
-    line: Line,
+    /// How the connection was made; `None`: it was kept.
+    made: Option<Made>,
     /// The recipients that it was about.
     sent: Vec<usize>,
     /// `None`: its task has ended without a word.
     heard: Option<Heard>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    Kept,
-    New,
+/// How a connection was made.
+struct Made {
+    local: Option<IpAddr>,
+    policy: TlsPolicy,
+    keys: Option<ClientHandshake>,
 }
 
 impl<'a> Attempt<'a> {
@@ -112,6 +116,7 @@ impl<'a> Attempt<'a> {
                 },
             };
             self.log(&talk);
+            self.bear_witness(&visit, &talk);
             let address = talk.key.address;
             visit.left.retain(|other| *other != address);
             match self.judge(&mut visit, talk) {
@@ -134,7 +139,7 @@ impl<'a> Attempt<'a> {
             match self.shared.pool.call(&key, job) {
                 Ok(()) => {
                     metrics::counter!("posthaste_outbound_connections_reused_total").increment(1);
-                    return Some(Talk { key, line: Line::Kept, sent, heard: heard.await.ok() });
+                    return Some(Talk { key, made: None, sent, heard: heard.await.ok() });
                 }
                 Err(back) => job = back,
             }
@@ -160,22 +165,26 @@ impl<'a> Attempt<'a> {
         let keys = self.shared.tls.handshake(visit.target, &visit.hop.targets.policy);
         let (key, sent) = (self.key(visit, address), self.ledger.open());
         let (job, heard) = self.job(&sent);
+        let policy = visit.policy(keys.as_ref());
+        let local = reached.link.local.map(|local| local.ip());
+        let made = Some(Made { local, policy: policy.tls, keys: keys.clone() });
         let opening = Opening {
             reached,
             key: key.clone(),
-            policy: visit.policy(keys.as_ref()),
+            policy,
             keys,
             job,
             pool: Arc::clone(&self.shared.pool),
             keeping: Arc::clone(&self.shared.keeping),
         };
         tokio::spawn(session::run(opening));
-        Some(Talk { key, line: Line::New, sent, heard: heard.await.ok() })
+        Some(Talk { key, made, sent, heard: heard.await.ok() })
     }
 
     /// What a dialogue means for the recipients, and for what comes next.
     fn judge(&mut self, visit: &mut Visit<'_>, talk: Talk) -> Next {
-        let Talk { key, line, sent, heard } = talk;
+        let Talk { key, made, sent, heard } = talk;
+        let is_kept = made.is_none();
         let place = visit.place(Some(key.address));
         let Some(Heard { report, cut, tls }) = heard else {
             self.ledger.broken_off(&sent, &place);
@@ -183,15 +192,12 @@ impl<'a> Attempt<'a> {
         };
         let Some(report) = report else {
             return match tls {
-                Secured::Failed(failed) if line == Line::New => {
+                Secured::Failed(failed) if !is_kept => {
                     self.ledger.unasked(&place.found("4.7.5", format!("TLS handshake failed: {failed}")));
                     Next::OtherHost
                 }
                 // It had left, and nothing was said.
-                Secured::Clear | Secured::Tls(_) | Secured::Failed(_) => {
-                    visit.lines = Lines::New;
-                    Next::SameHost
-                }
+                Secured::Clear | Secured::Tls(_) | Secured::Failed(_) => visit.again(),
             };
         };
         // RFC 7435 §3: opportunistic security falls back to none where it cannot be had. Nothing of the message was sent.
@@ -200,22 +206,16 @@ impl<'a> Attempt<'a> {
             visit.optional_tls = OptionalTls::GivenUp;
             return Next::SameHost;
         }
-        if line == Line::Kept && is_stale(&report) {
-            visit.lines = Lines::New;
-            return Next::SameHost;
+        if is_kept && is_stale(&report) {
+            return visit.again();
         }
-        let was_lost = matches!(report.trouble, Some(Trouble::Lost(_)));
+        // What has ended a kept connection, or fills it up, says nothing against the host.
+        let was_spent = is_kept && matches!(report.trouble, Some(Trouble::Lost(_) | Trouble::Limits));
         match self.ledger.heard(&sent, &place, &report, cut.as_ref()) {
-            // It may only have lasted too long: that says nothing against the host.
-            Next::OtherHost if line == Line::Kept && was_lost => {
-                visit.lines = Lines::New;
-                Next::SameHost
-            }
-            Next::SameHost => {
-                visit.lines = Lines::New;
-                Next::SameHost
-            }
-            next @ (Next::Nothing | Next::OtherHost | Next::Stop) => next,
+            Next::Nothing => Next::Nothing,
+            Next::OtherHost | Next::Stop | Next::SameHost if was_spent => visit.again(),
+            Next::SameHost => visit.again(),
+            next @ (Next::OtherHost | Next::Stop) => next,
         }
     }
 
@@ -240,16 +240,25 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Tells the reports about TLS how it went. A connection that is used again is no new handshake.
+    fn bear_witness(&self, visit: &Visit<'_>, talk: &Talk) {
+        let (Some(reports), Some(made), Some(heard)) = (&self.shared.reports, &talk.made, &talk.heard) else { return };
+        let let_pass = made.keys.as_ref().and_then(ClientHandshake::let_pass);
+        let Some(result) = witnessed(made.policy, &heard.tls, let_pass, heard.report.as_deref()) else { return };
+        let handshake = Handshake { local: made.local, peer: Some(talk.key.address.ip()), result };
+        reports.record(&visit.hop.targets.policy, visit.target, handshake);
+    }
+
     /// One line for each dialogue: who was asked, how safely, and what he said.
     fn log(&self, talk: &Talk) {
-        let Talk { key, line, heard, .. } = talk;
+        let Talk { key, made, heard, .. } = talk;
         let report = heard.as_ref().and_then(|heard| heard.report.as_deref());
         let tls = match heard.as_ref().map(|heard| &heard.tls) {
             Some(Secured::Tls(info)) => info.version.as_str(),
             Some(Secured::Failed(_)) => "failed",
             Some(Secured::Clear) | None => "none",
         };
-        if *line == Line::New {
+        if made.is_some() {
             metrics::counter!("posthaste_outbound_connections_total", "tls" => tls.to_owned()).increment(1);
         }
         let said = report.and_then(|report| report.outcomes.first()).map(|outcome| outcome.said());
@@ -258,10 +267,7 @@ impl<'a> Attempt<'a> {
             host = key.host,
             address = %key.address,
             tls,
-            connection = match line {
-                Line::Kept => "kept",
-                Line::New => "new",
-            },
+            connection = if made.is_some() { "new" } else { "kept" },
             recipients = talk.sent.len(),
             code = said.map(|said| tracing::field::display(said.reply.code())),
             stage = said.map(|said| said.stage.as_str()),
@@ -291,6 +297,12 @@ fn is_stale(report: &Report) -> bool {
 impl Visit<'_> {
     fn place(&self, address: Option<SocketAddr>) -> Place {
         Place { host: self.target.host.clone(), address }
+    }
+
+    /// The same host once more, in a connection of its own.
+    const fn again(&mut self) -> Next {
+        self.lines = Lines::New;
+        Next::SameHost
     }
 
     /// Why this host may not be asked so.

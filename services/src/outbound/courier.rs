@@ -17,6 +17,7 @@ use super::pool::Pool;
 use super::reach::{Known, Ways};
 use super::session::Keeping;
 use super::target::Targets;
+use super::tls_report::TlsReports;
 use crate::net::Pacing;
 
 /// Carries messages to other servers: finds one of a destination's hosts that answers, speaks with it, keeps the connection for
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) pool: Arc<Pool>,
     pub(super) keeping: Arc<Keeping>,
     pub(super) tls: ClientTls,
+    pub(super) reports: Option<Arc<TlsReports>>,
     /// See [`CourierOptions::patience`].
     pub(super) patience: Duration,
     /// See [`CourierOptions::sessions`].
@@ -59,6 +61,8 @@ pub struct CourierOptions {
     pub client: ClientConfig,
     /// Whom we trust to say who a server is.
     pub tls: ClientTls,
+    /// Who counts how TLS went, for the domains that want to be told.
+    pub reports: Option<Arc<TlsReports>>,
     /// Our own addresses to send from, for each family in turn by destination: always the same for the same hosts, since those
     /// that greylist remember it. A family without any is the system's to choose.
     pub sources: Vec<IpAddr>,
@@ -95,6 +99,7 @@ impl CourierOptions {
         Self {
             client,
             tls,
+            reports: None,
             sources: Vec::new(),
             connect: Duration::from_secs(30),
             stagger: Duration::from_secs(2),
@@ -186,7 +191,7 @@ impl Couriers {
     /// Couriers that carry as the options say. No host is known to them.
     #[must_use]
     pub fn new(options: CourierOptions) -> Self {
-        let CourierOptions { client, tls, sources, connect, stagger, patience, sessions, .. } = options;
+        let CourierOptions { client, tls, reports, sources, connect, stagger, patience, sessions, .. } = options;
         let keeping = Keeping {
             idle: options.idle,
             messages: options.messages,
@@ -196,7 +201,7 @@ impl Couriers {
         };
         let ways = Ways { connect, stagger, sources, known: Known::new(options.memory, options.seed) };
         let pool = Arc::new(Pool::new(options.idle_connections));
-        Self { shared: Shared { ways, pool, keeping: Arc::new(keeping), tls, patience, sessions } }
+        Self { shared: Shared { ways, pool, keeping: Arc::new(keeping), tls, reports, patience, sessions } }
     }
 
     /// Tries once to deliver a message, and says what became of each of the envelope's recipients, in its order.

@@ -65,10 +65,13 @@ impl Ledger {
         self.each.iter().all(Standing::is_settled)
     }
 
-    /// A host could not be asked at all.
+    /// A host could not be asked at all. What others said is worth more.
     pub(super) fn unasked(&mut self, word: &Word) {
         for standing in &mut self.each {
-            standing.hope(word.clone(), Fault::Connection);
+            match standing {
+                Standing::Untried | Standing::Refused(_) => standing.hope(word.clone(), Fault::Connection),
+                Standing::Hopeful(..) | Standing::Settled(_) => {}
+            }
         }
     }
 

@@ -1,9 +1,8 @@
 //! One connection to a server, from its first octet to its last: messages are handed to it, and each has its answer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use mailqueue::Body;
 use smtp_proto::{ClientConfig, Delivery, DeliveryEvent, Envelope, Policy, Report, Trouble};
 use tokio::sync::oneshot;
@@ -14,9 +13,11 @@ use super::courier::Begins;
 use super::handshake::{self, Failed};
 use super::hosts::Failure;
 use super::ledger::Cut;
+use super::line::{End, Line, LineEvent};
+use super::policy::TlsFault;
 use super::pool::{Key, Pool};
 use super::reach::{Asked, Reached};
-use crate::engine::{Close, Deadline, Engine, Layer, ShutDown, Step, Switched, TlsInfo};
+use crate::engine::{Close, Engine, Switched, TlsInfo};
 use crate::net::tls::Upgrade;
 use crate::net::{BoxedStream, Connection, Detached, Drain, Gone, Handler, Next, Pacing, drive};
 
@@ -91,8 +92,10 @@ pub(super) async fn run(opening: Opening) {
                 tls = Security::Tls(info);
             }
             Err(failed) => {
-                // The engine was never asked, so it has nothing to tell.
-                asked.failed(Failure::Mute);
+                // The engine was never asked, so it has nothing to tell. A certificate that does not do may do for others.
+                if failed.fault == TlsFault::ValidationFailure {
+                    asked.failed(Failure::Mute);
+                }
                 let _ = job.told.send(Heard { report: None, cut: None, tls: Security::Failed(failed) });
                 return;
             }
@@ -100,7 +103,7 @@ pub(super) async fn run(opening: Opening) {
     }
     let Job { envelope, body, told } = *job;
     let delivery = Delivery::new(Arc::clone(&keeping.client), envelope, policy, link.clone().into(), Duration::ZERO);
-    let line = Line(Arc::new(Mutex::new(Wire { delivery, end: End::Open })));
+    let line = Line::new(delivery);
     let mut courier = Courier {
         line: line.clone(),
         work: Work::Carrying(Carried { body, told }),
@@ -135,119 +138,6 @@ pub(super) async fn run(opening: Opening) {
                 courier.tls = Security::Failed(failed);
                 return courier.closed(Close::Lost).await;
             }
-        }
-    }
-}
-
-/// The engine, in hands that outlive the driver's: for the handshake, whose failure has a reason, and for what is left to say
-/// when a connection is lost.
-#[derive(Clone, Debug)]
-struct Line(Arc<Mutex<Wire>>);
-
-#[derive(Debug)]
-struct Wire {
-    delivery: Delivery,
-    end: End,
-}
-
-/// Whether the server may still say something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Open,
-    Closed,
-}
-
-/// What happens on the line.
-enum LineEvent {
-    /// What the engine tells.
-    Delivery(DeliveryEvent),
-    /// Question: TLS is to begin.
-    StartTls,
-}
-
-impl Line {
-    fn lock(&self) -> MutexGuard<'_, Wire> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the engine makes of a connection that is lost: what single recipients were told before holds.
-    fn last_report(&self, now: Duration) -> Option<Box<Report>> {
-        let delivery = &mut self.lock().delivery;
-        delivery.handle_eof();
-        let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
-        loop {
-            match delivery.next_event(now, &mut input, &mut out) {
-                smtp_proto::Step::Event(DeliveryEvent::Done(report)) => return Some(report),
-                smtp_proto::Step::Close(_) => return None,
-                // The end is told behind open questions.
-                smtp_proto::Step::Event(_)
-                | smtp_proto::Step::YourTurn
-                | smtp_proto::Step::NeedInput
-                | smtp_proto::Step::Switch(_) => delivery.abort(),
-            }
-        }
-    }
-}
-
-impl Engine for Line {
-    type Event = LineEvent;
-
-    fn next_event(&mut self, now: Duration, input: &mut BytesMut, out: &mut BytesMut) -> Step<LineEvent> {
-        match Engine::next_event(&mut self.lock().delivery, now, input, out) {
-            Step::Event(event) => Step::Event(LineEvent::Delivery(event)),
-            Step::NeedInput => Step::NeedInput,
-            Step::YourTurn => Step::YourTurn,
-            Step::Switch(Layer::Tls) => Step::Event(LineEvent::StartTls),
-            Step::Switch(layer @ Layer::Deflate) => Step::Switch(layer),
-            Step::Close(why) => Step::Close(why),
-        }
-    }
-
-    fn max_input(&self) -> usize {
-        self.lock().delivery.max_input()
-    }
-
-    fn poll_timeout(&self) -> Option<Deadline> {
-        Engine::poll_timeout(&self.lock().delivery)
-    }
-
-    fn handle_timeout(&mut self, now: Duration, out: &mut BytesMut) {
-        self.lock().delivery.handle_timeout(now, out);
-    }
-
-    fn handle_eof(&mut self) {
-        let mut wire = self.lock();
-        wire.end = End::Closed;
-        wire.delivery.handle_eof();
-    }
-
-    fn switched(&mut self, to: Switched, now: Duration) {
-        Engine::switched(&mut self.lock().delivery, to, now);
-    }
-
-    fn shut_down(&mut self, why: ShutDown, now: Duration, out: &mut BytesMut) {
-        Engine::shut_down(&mut self.lock().delivery, why, now, out);
-    }
-
-    fn abort(&mut self) {
-        self.lock().delivery.abort();
-    }
-
-    fn memory(&self) -> usize {
-        self.lock().delivery.memory()
-    }
-
-    fn is_question(event: &LineEvent) -> bool {
-        match event {
-            LineEvent::Delivery(event) => event.is_question(),
-            LineEvent::StartTls => true,
-        }
-    }
-
-    fn chunk(event: &LineEvent) -> Option<&Bytes> {
-        match event {
-            LineEvent::Delivery(event) => event.chunk(),
-            LineEvent::StartTls => None,
         }
     }
 }

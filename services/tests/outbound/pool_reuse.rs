@@ -135,6 +135,18 @@ async fn a_kept_connection_that_breaks_later_says_nothing_against_the_host() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_full_is_followed_by_another() {
+    for limits in ["LIMITS RCPTDOMAINMAX=1", "LIMITS MAILMAX=1"] {
+        let server = Server::new(vec![Manner::default().and_offers(&[limits])]).await;
+        let couriers = couriers();
+        for who in ["bob@a.example", "bob@b.example", "bob@c.example"] {
+            assert_eq!(told(&carry(&couriers, &by(&[&server]), &[who]).await[0]), TAKEN, "{limits}");
+        }
+        assert_eq!(server.connections(), 3, "{limits}");
+    }
+}
+
+#[tokio::test]
 async fn no_more_wait_than_there_is_room_for() {
     let (one, two) = (Server::new(vec![Manner::default()]).await, Server::new(vec![Manner::default()]).await);
     let couriers = keeping(|options| options.idle_connections = 1);

@@ -64,6 +64,7 @@ async fn each_fault_has_its_own_reaction() {
         ("RCPT", Close, "delivered 250 taken", Asked),
         ("DATA", Close, "delivered 250 taken", Asked),
         ("DATA", Reset, "delivered 250 taken", Asked),
+        ("DATA", SayAndClose("354 go\r\n"), "delivered 250 taken", Asked),
         ("DATA", Say("~~~\r\n"), "delivered 250 taken", Asked),
         // It says that it has not taken the message.
         (".", SayAndClose("421 4.3.2 shutting down\r\n"), "delivered 250 taken", Asked),

@@ -1,6 +1,9 @@
 //! TLS where it may be, and where it must.
 
-use services::outbound::{Begins, Couriers, Demands, Fate, Fault, Hop, Route, Security, TlsFault};
+use services::outbound::{
+    Begins, Couriers, Demands, Fate, Fault, Hop, Policy, Reporter, Route, Security, TlsFault, TlsReportOptions,
+    TlsReports,
+};
 
 use crate::session_sender::{by, carry, couriers, parcel, target, targets, told, trusting};
 use crate::session_server::Act::Say;
@@ -154,4 +157,48 @@ async fn a_host_that_does_not_take_requiretls_does_not_get_what_requires_it() {
     let fates = carry(&couriers, &way(&[&with], &verified()), &[BOB]).await;
     assert_eq!(told(&fates[0]), "delivered 250 taken");
     assert_eq!(with.connections(), 2);
+}
+
+/// What the report of today would say, as JSON.
+fn report(reports: &TlsReports) -> String {
+    let [day] = reports.days()[..] else { panic!("one day is counted") };
+    let reporter = Reporter {
+        organization: "near".to_owned(),
+        contact: "postmaster@near.example".to_owned(),
+        domain: "near.example".to_owned(),
+    };
+    reports.report(day, "far.example", &reporter).unwrap().json.replace(": ", ":")
+}
+
+#[tokio::test]
+async fn each_new_handshake_is_told_once() {
+    let (right, wrong) = (Certificate::of(&[NAME]), Certificate::of(&["other.example"]));
+    let mut roots = right.roots.clone();
+    roots.extend(wrong.roots.roots.iter().cloned());
+    let reports = TlsReports::open(TlsReportOptions::default()).unwrap();
+    let mut options = trusting(roots);
+    options.reports = Some(std::sync::Arc::clone(&reports));
+    let couriers = Couriers::new(options);
+    let good = Server::new(vec![Manner::default().and_tls(&right)]).await;
+    let bad = Server::new(vec![Manner::default().and_tls(&wrong)]).await;
+    let without = Server::new(vec![Manner::default()]).await;
+    let policy = Policy {
+        domain: "far.example".to_owned(),
+        rua: vec!["mailto:tls@far.example".to_owned()],
+        ..Policy::default()
+    };
+    for servers in [[&good].as_slice(), &[&good], &[&bad, &good], &[&without, &good]] {
+        let mut route = way(servers, &verified());
+        route.first.targets.policy = std::sync::Arc::new(policy.clone());
+        assert_eq!(told(&carry(&couriers, &route, &[BOB]).await[0]), "delivered 250 taken");
+    }
+    let json = report(&reports);
+    // The connection to the first was kept for all four.
+    assert!(json.contains("\"total-successful-session-count\":1"), "{json}");
+    assert!(json.contains("\"total-failure-session-count\":2"), "{json}");
+    assert!(json.contains("certificate-host-mismatch") && json.contains("starttls-not-supported"), "{json}");
+    assert!(
+        json.contains("\"receiving-ip\":\"127.0.0.1\"") && json.contains("\"sending-mta-ip\":\"127.0.0.1\""),
+        "{json}"
+    );
 }
