@@ -13,6 +13,8 @@ mod relay_foreign;
 mod relay_login;
 #[path = "outbound/session_cuts.rs"]
 mod session_cuts;
+#[path = "outbound/session_parameters.rs"]
+mod session_parameters;
 #[path = "outbound/session_reactions.rs"]
 mod session_reactions;
 #[path = "outbound/session_sender.rs"]

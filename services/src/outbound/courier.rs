@@ -208,12 +208,7 @@ impl Couriers {
     ///
     /// Who drops the future learns nothing; what is under way goes on to its end.
     pub async fn deliver(&self, parcel: &Parcel, route: &Route) -> Vec<Fate> {
-        let attempt = Attempt::new(&self.shared, parcel, Instant::now());
-        let fates = attempt.run(route).await;
-        for fate in &fates {
-            metrics::counter!("posthaste_outbound_recipients_total", "outcome" => fate.as_str()).increment(1);
-        }
-        fates
+        Attempt::new(&self.shared, parcel, Instant::now()).run(route).await
     }
 
     /// Connections that wait for another message.

@@ -50,6 +50,13 @@ pub(super) struct Asked {
     began: Duration,
 }
 
+/// How long an address is waited for: for its own time, and not beyond that of all.
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    own: Instant,
+    all: Instant,
+}
+
 /// Why an address could not be connected to.
 #[derive(Debug)]
 enum Unreached {
@@ -57,6 +64,8 @@ enum Unreached {
     Source(IpAddr, io::Error),
     /// We are out of something: nor does this.
     Ourselves(io::Error),
+    /// It was not given the time that it may take: nor does this.
+    Late,
     Failed(Failure, io::Error),
 }
 
@@ -155,7 +164,7 @@ impl Ways {
         loop {
             if let Some(address) = self.next(host, left, &mut missed) {
                 let source = self.source(site, address.address().ip());
-                let until = until.min(Instant::now() + self.connect);
+                let until = Until { own: Instant::now() + self.connect, all: until };
                 dialled.push(address.address());
                 under_way.spawn(connect(address, source, until));
             } else if under_way.is_empty() {
@@ -196,7 +205,7 @@ impl Ways {
     }
 }
 
-async fn connect(asked: Asked, source: Option<IpAddr>, until: Instant) -> Result<Reached, (SocketAddr, Unreached)> {
+async fn connect(asked: Asked, source: Option<IpAddr>, until: Until) -> Result<Reached, (SocketAddr, Unreached)> {
     let address = asked.address();
     match dial(address, source, until).await {
         Ok(stream) => {
@@ -214,18 +223,19 @@ async fn connect(asked: Asked, source: Option<IpAddr>, until: Instant) -> Result
     }
 }
 
-async fn dial(address: SocketAddr, source: Option<IpAddr>, until: Instant) -> Result<TcpStream, Unreached> {
+async fn dial(address: SocketAddr, source: Option<IpAddr>, until: Until) -> Result<TcpStream, Unreached> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(Unreached::Ourselves)?;
     if let Some(source) = source {
         socket.bind(SocketAddr::new(source, 0)).map_err(|error| Unreached::Source(source, error))?;
     }
-    match timeout_at(until, socket.connect(address)).await {
+    match timeout_at(until.own.min(until.all), socket.connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(match failure(error.kind()) {
             Some(how) => Unreached::Failed(how, error),
             None => Unreached::Ourselves(error),
         }),
+        Err(_) if until.all < until.own => Err(Unreached::Late),
         Err(_) => Err(Unreached::Failed(Failure::Timeout, io::ErrorKind::TimedOut.into())),
     }
 }
@@ -251,6 +261,7 @@ fn word(host: &str, address: SocketAddr, unreached: Unreached) -> Word {
             place.found("4.3.5", format!("the source address {source} cannot be used: {error}"))
         }
         Unreached::Ourselves(error) => place.found("4.3.0", format!("cannot connect: {error}")),
+        Unreached::Late => place.found("4.4.1", "cannot connect: the attempt has taken long enough".to_owned()),
         Unreached::Failed(_, error) => place.found("4.4.1", format!("cannot connect: {error}")),
     }
 }
