@@ -16,7 +16,7 @@ mod servers;
 use std::time::{Duration, Instant};
 
 pub use disk::{Device, space_of};
-pub use load::{Connections, Load, Sink};
+pub use load::{Connections, Load, PER_CONNECTION, Sink};
 pub use maildrop::{Maildrop, Prng};
 pub use mailers::{Login, Mailer, Make, Onward, SENDER};
 pub use meter::{Cost, Costs, Meter, Who};

@@ -33,9 +33,12 @@ pub struct Load {
 pub enum Connections {
     /// It is closed, and another one opened for the next.
     Each,
-    /// It sends the next.
+    /// It sends the next, up to [`PER_CONNECTION`].
     Kept,
 }
+
+/// Messages that one connection sends at most: a server may close it after many, and `smtp-source` takes that for a failure.
+pub const PER_CONNECTION: u64 = 500;
 
 impl Load {
     /// Sends all to whoever listens there, by Postfix's `smtp-source`: HELO, no pipelining, no login.
@@ -71,17 +74,16 @@ impl Load {
         thread::scope(|scope| {
             for _ in 0..self.sessions {
                 scope.spawn(|| {
-                    let mut open: Option<Client> = None;
+                    let most = match self.connections {
+                        Connections::Each => 1,
+                        Connections::Kept => PER_CONNECTION,
+                    };
                     while take() {
-                        let mut client =
-                            open.take().unwrap_or_else(|| Client::connect(mailer.address(), mailer.login()));
+                        let mut client = Client::connect(mailer.address(), mailer.login());
                         client.send(mailer.recipient(), &message);
-                        match self.connections {
-                            Connections::Each => client.quit(),
-                            Connections::Kept => open = Some(client),
-                        }
+                        (1..most).take_while(|_| take()).for_each(|_| client.send(mailer.recipient(), &message));
+                        client.quit();
                     }
-                    open.into_iter().for_each(Client::quit);
                 });
             }
         });

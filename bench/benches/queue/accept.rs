@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use bench::{Connections, Cost, Costs, Load, Mailer, Make, Meter, Onward, Sink, Who};
+use bench::{Connections, Cost, Costs, Load, Mailer, Make, Meter, Onward, PER_CONNECTION, Sink, Who};
 
 use crate::{Extent, Plan, tell, told};
 
@@ -96,7 +96,11 @@ fn into(plan: &Plan, make: Make, load: Load) -> Cost {
 
 /// As many messages as take about `turn` at a rate; few where no rate is known.
 pub(crate) fn load_for(load: Load, rate: f64, turn: Duration) -> Load {
-    let messages = ((rate * turn.as_secs_f64()) as u64).clamp(100.max(2 * load.sessions), 100_000);
+    let most = match load.connections {
+        Connections::Each => u64::MAX,
+        Connections::Kept => PER_CONNECTION * load.sessions,
+    };
+    let messages = ((rate * turn.as_secs_f64()) as u64).clamp(100.max(2 * load.sessions), most);
     Load { messages, ..load }
 }
 
