@@ -293,3 +293,6 @@ impl ServerCertVerifier for Watching {
         self.verifier.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

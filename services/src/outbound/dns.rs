@@ -203,6 +203,20 @@ impl Dns {
         }
     }
 
+    /// How far to trust that a name has no MX records, where its other records can tell: a name server that validates does so
+    /// for whole zones, and says it with its answers.
+    pub(super) async fn trust_of_absence(&self, name: &str, told: Trust) -> Trust {
+        let Handle::Believing(_) = &self.handle else { return told };
+        for kind in [Kind::A, Kind::Aaaa] {
+            if let Ok(Answer::Found(found)) = self.ask(name, kind).await
+                && found.first.is_none()
+            {
+                return found.trust;
+            }
+        }
+        told
+    }
+
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -286,8 +300,7 @@ impl Dns {
                 let code = none.response_code;
                 match self.handle {
                     Handle::Validating(_) => Err(DnsFault::Bogus),
-                    // The AD bit of an empty answer is lost on the way; nothing that needs it hangs on an absence but
-                    // DANE with an implicit MX, which is then not used.
+                    // The AD bit of an empty answer is lost on the way. Where it counts, see `trust_of_absence`.
                     Handle::Believing(_) | Handle::Plain(_) => answer::Response::empty(code, ttl),
                 }
             }

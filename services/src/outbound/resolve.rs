@@ -195,7 +195,7 @@ impl Resolver {
             }
             // RFC 5321 §5.1: without MX records, and only then, the domain is its own mail host.
             Ok(Answer::NoData(trust)) => {
-                let host = domain.to_owned();
+                let (host, trust) = (domain.to_owned(), self.dns.trust_of_absence(domain, trust).await);
                 Ok(MailHosts { hosts: vec![Exchange { preference: 0, host }], trust, owner: domain.to_owned() })
             }
             Ok(Answer::NoName(_)) => Err(NoWay::NoDomain),

@@ -11,8 +11,8 @@ pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest that an absence is believed. RFC 2308 §5 suggests one to three hours.
 pub(super) const NEGATIVE: Duration = Duration::from_secs(60 * 60);
 
-/// How long a failure is remembered, so that a burst of mail asks once (RFC 9520 §3.2).
-pub(super) const FAILURE: Duration = Duration::from_secs(5);
+/// How long a failure is remembered, so that a burst of mail asks once, and waits once (RFC 9520 §3.2: up to five minutes).
+pub(super) const FAILURE: Duration = Duration::from_secs(30);
 
 /// Bounded by the number of answers.
 pub(super) struct Cache {
