@@ -24,7 +24,7 @@ cargo bench --bench queue -- [quick] [PART…] [--in=FOLDER]
   relay      the same: mail is taken and relayed until nothing is left
   deferred   the same: 100,000 messages whose next hop is down, a restart, and all of them relayed
   million    the crate: 1,000,000 deferred messages, and a start with them
-quick        all parts in two minutes, less exactly and with fewer messages
+quick        all parts in five minutes, less exactly and with fewer messages
 --in=FOLDER  where the queues are; it must be on a disk, and others than root must reach it [default: target/tmp]
 ";
 
