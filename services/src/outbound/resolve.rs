@@ -77,6 +77,24 @@ pub enum ResolverError {
 }
 
 /// Finds out where mail goes. One for a server; it keeps what it learns for as long as that holds.
+///
+/// ```no_run
+/// use services::outbound::{Demands, Resolver, ResolverOptions};
+///
+/// # async fn look() -> Result<(), Box<dyn std::error::Error>> {
+/// let resolver = Resolver::new(ResolverOptions::new("mail.example.org"))?;
+/// match resolver.targets("example.com", Demands::Any).await {
+///     Ok(targets) => {
+///         for host in &targets.hosts {
+///             println!("{} at {:?}: {:?}", host.host, host.addresses, host.security);
+///         }
+///     }
+///     Err(why) if why.is_permanent() => println!("for ever: {} {why}", why.status()),
+///     Err(why) => println!("not now: {} {why}", why.status()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Resolver {
     dns: Arc<Dns>,
     sts: Option<Arc<Sts>>,

@@ -151,3 +151,21 @@ async fn what_cannot_be_asked_is_told_at_once() {
     assert!(matches!(error, ResolverError::Dns(DnsSetupError::Anchors { .. })), "{error:?}");
     assert!(error.to_string().contains(file), "{error}");
 }
+
+#[tokio::test]
+async fn a_thousand_domains_at_once_are_all_answered() {
+    let server = Scripted::start(|name, kind| match kind {
+        "MX" => says(&[("MX", &format!("10 mx.{name}."))]),
+        "A" => says(&[("A", "192.0.2.1")]),
+        _ => Say::NoData,
+    })
+    .await;
+    let resolver = std::sync::Arc::new(Resolver::new(options(server.address, Dnssec::Off)).unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..1000 {
+        let resolver = std::sync::Arc::clone(&resolver);
+        tasks.spawn(async move { ways(&resolver, &format!("d{number}.example")).await });
+    }
+    let failed = tasks.join_all().await.into_iter().filter(Result::is_err).count();
+    assert_eq!(failed, 0);
+}

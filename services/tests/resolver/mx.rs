@@ -111,3 +111,19 @@ async fn addresses_of_both_families_take_turns() {
     assert_eq!(addresses(&six.targets("families.signed", Demands::Any).await.unwrap()), ["2001:db8::61"]);
     assert_eq!(addresses(&six.targets("loopback.signed", Demands::Any).await.unwrap()), ["::1"]);
 }
+
+#[tokio::test]
+async fn many_questions_at_once_are_all_validated() {
+    let Some(knot) = Knot::start("many questions at Knot").await else { return };
+    let resolver = std::sync::Arc::new(knot.resolver());
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..60 {
+        let resolver = std::sync::Arc::clone(&resolver);
+        tasks.spawn(async move {
+            let domain = format!("m{number}.signed");
+            assert_eq!(ways(&resolver, &domain).await, hosts(&[&domain]));
+            assert_eq!(ways(&resolver, &format!("no{domain}")).await, Err(NoWay::NoDomain));
+        });
+    }
+    tasks.join_all().await;
+}
