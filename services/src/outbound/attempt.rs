@@ -192,12 +192,16 @@ impl<'a> Attempt<'a> {
         };
         let Some(report) = report else {
             return match tls {
-                Secured::Failed(failed) if !is_kept => {
+                // It had left, and nothing was said.
+                Secured::Clear | Secured::Tls(_) | Secured::Failed(_) if is_kept => visit.again(),
+                Secured::Failed(failed) => {
                     self.ledger.unasked(&place.found("4.7.5", format!("TLS handshake failed: {failed}")));
                     Next::OtherHost
                 }
-                // It had left, and nothing was said.
-                Secured::Clear | Secured::Tls(_) | Secured::Failed(_) => visit.again(),
+                Secured::Clear | Secured::Tls(_) => {
+                    self.ledger.broken_off(&sent, &place);
+                    Next::Stop
+                }
             };
         };
         // RFC 7435 §3: opportunistic security falls back to none where it cannot be had. Nothing of the message was sent.

@@ -159,6 +159,22 @@ async fn a_host_that_does_not_take_requiretls_does_not_get_what_requires_it() {
     assert_eq!(with.connections(), 2);
 }
 
+#[tokio::test]
+async fn connections_are_shared_by_those_only_who_are_secured_alike() {
+    let certificate = Certificate::of(&[NAME]);
+    let couriers = Couriers::new(trusting(certificate.roots.clone()));
+    let server = Server::new(vec![Manner::default().and_tls(&certificate)]).await;
+    let other_name = Security::Verified { names: vec![NAME.to_owned(), "other.example".to_owned()] };
+    let kinds = [Security::Opportunistic, Security::Encrypted, verified(), other_name];
+    for _ in 0..2 {
+        for security in &kinds {
+            let fates = carry(&couriers, &way(&[&server], security), &[BOB]).await;
+            assert_eq!(told(&fates[0]), "delivered 250 taken", "{security:?}");
+        }
+        assert_eq!(server.connections(), kinds.len());
+    }
+}
+
 /// What the report of today would say, as JSON.
 fn report(reports: &TlsReports) -> String {
     let [day] = reports.days()[..] else { panic!("one day is counted") };
