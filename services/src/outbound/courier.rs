@@ -1,6 +1,6 @@
 //! Messages to other servers over SMTP.
 
-use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,28 @@ use crate::net::Pacing;
 /// | 421, or a connection lost, before the message is whole | the next host, for those of whom the server had not decided |
 /// | a connection lost behind the message | deferred, and no other host: the server may have it |
 /// | a kept connection that has ended | a new one to the same host, at once |
+///
+/// ```no_run
+/// use services::outbound::{ClientTls, CourierOptions, Couriers, Demands, Fate, Hop, Parcel, Resolver, Route};
+/// use smtp_proto::{ClientConfig, Domain};
+///
+/// # async fn example(resolver: Resolver, parcel: Parcel) -> Result<(), Box<dyn std::error::Error>> {
+/// let client = ClientConfig::new(Domain::parse("mail.example.org")?.into_owned());
+/// let couriers = Couriers::new(CourierOptions::new(client, ClientTls::system()));
+///
+/// let targets = resolver.targets("example.com", Demands::Any).await?;
+/// let route = Route { first: Hop::to(targets), fallback: None };
+/// for fate in couriers.deliver(&parcel, &route).await {
+///     match fate {
+///         Fate::Delivered { onward, .. } if !onward.dsn => {} // who asked for a report of success gets it from us
+///         Fate::Delivered { .. } => {}
+///         Fate::Deferred { word, retry_after, .. } => println!("{}; again in {retry_after:?}", word.text),
+///         Fate::Failed { word } => println!("{} {}", word.status, word.text),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Couriers {
     shared: Shared,
@@ -88,7 +110,7 @@ pub struct CourierOptions {
     pub memory: HostMemory,
     /// How output is paced.
     pub pacing: Pacing,
-    /// Where jitter begins: another number in each process.
+    /// Where jitter begins: by default another number each time.
     pub seed: u64,
 }
 
@@ -112,7 +134,7 @@ impl CourierOptions {
             memory: HostMemory::default(),
             // RFC 5321 §4.5.3.2.5: the server has three minutes for each piece of the message.
             pacing: Pacing { stall: Duration::from_secs(3 * 60), ..Pacing::default() },
-            seed: 0,
+            seed: RandomState::new().hash_one(0_u8),
         }
     }
 }
@@ -226,14 +248,5 @@ impl Couriers {
 impl Drop for Couriers {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl fmt::Display for Begins {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InClear => "in clear",
-            Self::UnderTls => "under TLS",
-        })
     }
 }
