@@ -6,6 +6,7 @@ use services::outbound::{Demands, NoWay, Reporter, Resolver, TlsReportOptions, T
 
 use crate::case::{demanding, options, ways};
 use crate::knot::Knot;
+use crate::scripted::Middle;
 
 #[tokio::test]
 async fn records_count_where_everything_before_them_is_signed() {
@@ -24,6 +25,8 @@ async fn records_count_where_everything_before_them_is_signed() {
         ("dane.plain", one("dane-host.signed")),
         ("a.plain", one("mx.plain")),
         ("ready.signed", one("mx1.signed")),
+        // The host is signed, and its records stand in a zone that is not.
+        ("unsure-tlsa.signed", one("unsure.signed")),
         ("forged-tlsa.signed", Err(NoWay::TlsaFails)),
         ("broken-tlsa.signed", Err(NoWay::TlsaFails)),
         ("forged-and-fine.signed", one("mx2.signed")),
@@ -94,4 +97,19 @@ async fn a_host_that_is_left_for_dane_is_counted() {
     let report = reports.report(day, "tls-reports.signed", &Reporter { organization, contact, domain }).unwrap();
     assert_eq!(report.rua, ["mailto:tls@tls-reports.signed"]);
     assert!(report.json.contains("\"dnssec-invalid\""), "{}", report.json);
+}
+
+#[tokio::test]
+async fn who_hides_records_on_the_way_is_noticed() {
+    let Some(knot) = Knot::start("forged absences at Knot").await else { return };
+    for (hidden, domain, expected) in [
+        ("MX", "ready.signed", NoWay::Bogus),
+        ("MX", "implicit.signed", NoWay::Bogus),
+        ("TLSA", "dane.signed", NoWay::TlsaFails),
+        ("TLSA", "ready.signed", NoWay::TlsaFails),
+    ] {
+        let middle = Middle::start(knot.address, hidden).await;
+        let resolver = Resolver::new(options(middle.address, knot.validated())).unwrap();
+        assert_eq!(ways(&resolver, domain).await, Err(expected), "{hidden} of {domain}");
+    }
 }

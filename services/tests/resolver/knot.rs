@@ -155,5 +155,6 @@ fn config(folder: &Path, address: SocketAddr) -> String {
         config.push_str(&format!("  - domain: {zone}.\n"));
     }
     // Of the last there is no file: SERVFAIL.
-    config + "  - domain: plain.\n  - domain: missing.\n  - domain: _25._tcp.broken.signed.\n"
+    config
+        + "  - domain: plain.\n  - domain: _25._tcp.unsure.signed.\n  - domain: missing.\n  - domain: _25._tcp.broken.signed.\n"
 }

@@ -60,6 +60,43 @@ impl Scripted {
     }
 }
 
+/// Somebody between us and a name server, who says that there are no records of one kind, and has no proof of it.
+pub(crate) struct Middle {
+    pub(crate) address: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Middle {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Middle {
+    pub(crate) async fn start(behind: SocketAddr, hidden: &'static str) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, free_port())).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let onward = UdpSocket::bind((Ipv4Addr::LOCALHOST, free_port())).await.unwrap();
+        onward.connect(behind).await.unwrap();
+        let server = tokio::spawn(async move {
+            let mut buffer = vec![0; 65_535];
+            loop {
+                let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+                onward.send(&buffer[..length]).await.unwrap();
+                let length = onward.recv(&mut buffer).await.unwrap();
+                let mut answer = Message::from_vec(&buffer[..length]).unwrap();
+                if answer.queries[0].query_type().to_string() == hidden {
+                    answer.answers.clear();
+                    answer.authorities.clear();
+                    answer.additionals.clear();
+                }
+                socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+            }
+        });
+        Self { address, server }
+    }
+}
+
 async fn serve(socket: UdpSocket, script: Arc<Script>, asked: Arc<AtomicUsize>) {
     let mut buffer = [0; 2048];
     loop {
