@@ -217,3 +217,32 @@ async fn a_source_address_that_is_not_ours_is_named() {
     assert!(word.text.starts_with("the source address 192.0.2.1 cannot be used: "), "{word:?}");
     assert_eq!((word.status.as_str(), server.connections()), ("4.3.5", 0));
 }
+
+#[tokio::test]
+async fn a_probe_that_shows_nothing_leaves_its_place_to_the_next() {
+    let address = nobody().await;
+    let route = Route { first: Hop::to(targets(vec![target(address, Security::Clear)])), fallback: None };
+    let mut options = options();
+    options.memory.first = Duration::from_millis(1);
+    let couriers = Couriers::new(options);
+    carry(&couriers, &route, &[BOB]).await;
+    let busy = Manner::that(&[("CONNECT", Say("421 4.3.2 busy\r\n"))]);
+    let _server = Server::on(TcpListener::bind(address).await.unwrap(), vec![busy, Manner::default()]);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(told(&carry(&couriers, &route, &[BOB]).await[0]), "deferred 421 busy");
+    assert_eq!(told(&carry(&couriers, &route, &[BOB]).await[0]), TAKEN);
+}
+
+#[tokio::test]
+async fn an_address_that_was_only_slower_is_asked_when_the_faster_is_of_no_use() {
+    let Hole { port, beside: listener, _hole, _queue } = Hole::new().await;
+    let _busy = Server::on(listener, vec![Manner::that(&[("CONNECT", Say("421 4.3.2 busy\r\n"))])]);
+    let mut options = options();
+    options.connect = Duration::from_millis(500);
+    options.stagger = Duration::from_millis(1);
+    let couriers = Couriers::new(options);
+    let fates = carry(&couriers, &by_addresses(&[beside(9), beside(1)], port), &[BOB]).await;
+    assert_eq!(told(&fates[0]), "deferred 421 busy");
+    let fates = carry(&couriers, &by_addresses(&[beside(9)], port), &[BOB]).await;
+    assert!(told(&fates[0]).starts_with("deferred not asked: it does not answer"), "{fates:?}");
+}
