@@ -20,7 +20,7 @@
 //! let mut signing = signer.begin("example.org", SystemTime::now()).ok_or("no key")?;
 //! signing.write(b"From: alice@example.org\r\nSubject: lunch\r\n");
 //! signing.write(b"\r\nAt noon?\r\n");
-//! let fields = String::from_utf8(signing.finish()?)?;
+//! let fields = String::from_utf8(signing.finish(b"")?)?;
 //! assert!(fields.starts_with("DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;"));
 //! assert!(fields.ends_with("\r\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::canonical::Form;
 use super::chain::{self, Chain, MAX_SETS, Set};
 use super::dkim::seconds;
-use super::header::{HeaderError, Message, Seen, check};
+use super::header::{HeaderError, Message, Seen};
 use super::identity::Identity;
 use super::key::CryptoError;
 use super::signed;
@@ -140,11 +140,7 @@ impl Sealing {
     /// The header cannot be signed, or its chain does not fit to what was said of it.
     pub fn finish(self, above: &[u8]) -> Result<Sealed, SealError> {
         let Self { identity, results, validation, made, message } = self;
-        let Seen { mut header, body_hash } = message.finish()?;
-        if !above.is_empty() {
-            check(above)?;
-            header.splice(..0, above.iter().copied());
-        }
+        let Seen { header, body_hash } = message.finish(above)?;
         let (sets, number, validation) = match (chain::chain(&header), validation) {
             (Chain::Absent, ChainValidation::None) => (Vec::new(), 1, ChainValidation::None),
             (Chain::Absent, ChainValidation::Pass | ChainValidation::Fail) => return Err(SealError::OtherChain),

@@ -134,12 +134,13 @@ impl Signing {
     }
 
     /// Makes the signature: a whole `DKIM-Signature` field for each key, folded, with its CRLF; to be put on top of the
-    /// message. Each RSA signature keeps a core busy for a good part of a millisecond.
+    /// message. `above` are fields that will stand above the message but below the signature, such as a `Date` that it
+    /// turned out to lack; often there are none. Each RSA signature keeps a core busy for a good part of a millisecond.
     ///
     /// # Errors
     /// The header cannot be signed; then the message may go unsigned, or be refused for it.
-    pub fn finish(self) -> Result<Vec<u8>, SignError> {
-        let message = self.message.finish()?;
+    pub fn finish(self, above: &[u8]) -> Result<Vec<u8>, SignError> {
+        let message = self.message.finish(above)?;
         let names = signed::names(&message.header, &[])?;
         let mut signatures = Vec::new();
         for identity in &*self.identities {

@@ -56,7 +56,7 @@ pub(super) fn fields(header: &[u8]) -> impl Iterator<Item = Field<'_>> {
 }
 
 /// Looks a header through: each line has to belong to a field.
-pub(super) fn check(header: &[u8]) -> Result<(), HeaderError> {
+fn check(header: &[u8]) -> Result<(), HeaderError> {
     Fields { rest: header }.try_for_each(|field| field.map(drop))
 }
 
@@ -150,7 +150,9 @@ impl Message {
         }
     }
 
-    pub(super) fn finish(self) -> Result<Seen, HeaderError> {
+    /// Ends the message, with the fields `above` its own.
+    pub(super) fn finish(self, above: &[u8]) -> Result<Seen, HeaderError> {
+        check(above)?;
         let state = match self.state {
             // Nothing stands behind the header, and not even its last line needs to have an end: it will get one.
             State::Header(mut header) => {
@@ -162,7 +164,7 @@ impl Message {
             state @ (State::Body { .. } | State::Unfit(_)) => state,
         };
         match state {
-            State::Body { header, body } => Ok(Seen { header, body_hash: body.finish() }),
+            State::Body { header, body } => Ok(Seen { header: [above, &header].concat(), body_hash: body.finish() }),
             State::Unfit(why) => Err(why),
             State::Header(_) => Err(HeaderError::Malformed),
         }

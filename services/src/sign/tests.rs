@@ -68,7 +68,7 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 fn seen(form: Form, message: &str) -> Seen {
     let mut stream = Message::new(form);
     stream.write(message.as_bytes());
-    stream.finish().unwrap()
+    stream.finish(b"").unwrap()
 }
 
 /// Whether an RSA signature that somebody else made is one of this text.

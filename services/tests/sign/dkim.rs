@@ -118,7 +118,7 @@ fn what_changes_on_the_way_is_not_covered() {
 fn a_field_is_folded_and_lists_what_it_covers() {
     let mut signing = signer(SignOptions::default(), &[KeyKind::Rsa]).begin(DOMAIN, at(1_700_000_000)).unwrap();
     signing.write(LUNCH.as_bytes());
-    let field = String::from_utf8(signing.finish().unwrap()).unwrap();
+    let field = String::from_utf8(signing.finish(b"").unwrap()).unwrap();
     assert!(
         field.starts_with(
             "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=r;\r\n\tt=1700000000;"
@@ -144,7 +144,7 @@ fn the_longest_domain_still_fits_into_lines() {
     signer.add(Identity::new(&domain, &"s".repeat(63), key(KeyKind::Rsa)).unwrap()).unwrap();
     let mut signing = signer.begin(&domain, recently()).unwrap();
     signing.write(LUNCH.as_bytes());
-    let field = String::from_utf8(signing.finish().unwrap()).unwrap();
+    let field = String::from_utf8(signing.finish(b"").unwrap()).unwrap();
     assert!(field.split("\r\n").all(|line| line.len() <= 200), "{field}");
 }
 
@@ -154,7 +154,7 @@ fn a_signature_says_when_it_was_made_and_how_long_it_holds() {
         let signer = signer(SignOptions { stamp, ..SignOptions::default() }, &[KeyKind::Ed25519]);
         let mut signing = signer.begin(DOMAIN, made).unwrap();
         signing.write(LUNCH.as_bytes());
-        String::from_utf8(signing.finish().unwrap()).unwrap()
+        String::from_utf8(signing.finish(b"").unwrap()).unwrap()
     };
     let week = Duration::from_secs(604_800);
     let absent = field(Stamp::Absent, at(1_700_000_000));
@@ -226,7 +226,7 @@ fn the_longest_header_is_signed_and_one_longer_is_not() {
         let streamed = |message: &str| {
             let mut signing = signer.begin(DOMAIN, recently()).unwrap();
             message.as_bytes().chunks(size).for_each(|piece| signing.write(piece));
-            signing.finish().map(drop)
+            signing.finish(b"").map(drop)
         };
         assert_eq!(streamed(&(header(MAX_HEADER) + "\r\nbody\r\n")), Ok(()), "{size}");
         assert_eq!(streamed(&(header(MAX_HEADER + 1) + "\r\nbody\r\n")), too_large, "{size}");
@@ -248,7 +248,7 @@ fn a_signature_lists_no_thousand_fields() {
 fn domain_signed_for(signer: &Signer, domain: &str) -> Option<String> {
     let mut signing = signer.begin(domain, recently())?;
     signing.write(LUNCH.as_bytes());
-    let field = String::from_utf8(signing.finish().unwrap()).unwrap();
+    let field = String::from_utf8(signing.finish(b"").unwrap()).unwrap();
     Some(field.split_once("; d=").unwrap().1.split_once(';').unwrap().0.to_owned())
 }
 
@@ -281,7 +281,7 @@ fn a_domain_in_unicode_signs_as_its_a_labels() {
     let message = "From: j\u{fc}rgen@b\u{fc}cher.example\r\nSubject: Gr\u{fc}\u{df}e\r\n\r\n\u{1f984}\r\n";
     let mut signing = signer.begin("b\u{fc}cher.example", recently()).unwrap();
     signing.write(message.as_bytes());
-    let fields = String::from_utf8(signing.finish().unwrap()).unwrap();
+    let fields = String::from_utf8(signing.finish(b"").unwrap()).unwrap();
     assert!(fields.is_ascii());
     assert!(MailAuth::new().finds_good(&(fields + message), 1));
 }

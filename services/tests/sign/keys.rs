@@ -56,7 +56,7 @@ pub(crate) fn recently() -> SystemTime {
 pub(crate) fn fields(signer: &Signer, message: &[u8]) -> Result<String, SignError> {
     let mut signing = signer.begin(DOMAIN, recently()).unwrap();
     signing.write(message);
-    signing.finish().map(|fields| String::from_utf8(fields).unwrap())
+    signing.finish(b"").map(|fields| String::from_utf8(fields).unwrap())
 }
 
 /// A message with its signatures on top, as it is sent.

@@ -19,7 +19,7 @@ fn a_body_of_100_mb_is_not_held() {
             signing.write(&piece);
             sealing.write(&piece);
         }
-        signing.finish().unwrap();
+        signing.finish(b"").unwrap();
         sealing.finish(b"").unwrap();
     });
     assert!(held.bytes_max < 64 * 1024, "{held:?}");

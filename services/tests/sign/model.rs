@@ -190,7 +190,7 @@ proptest! {
                 break;
             }
         }
-        prop_assert_eq!(whole.finish(), split.finish());
+        prop_assert_eq!(whole.finish(b""), split.finish(b""));
     }
 
     #[test]
