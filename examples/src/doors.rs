@@ -5,7 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use services::config::Listen;
+use services::admin::AdminListener;
+use services::config::{Config, Listen};
 use services::net::{ConnectionLimits, Drain, Endpoint, Listener, Pacing, Security, Service, serve};
 use tokio::net::TcpListener;
 
@@ -71,6 +72,24 @@ impl Doors {
             Failure::new(format!("cannot listen on {address}: {error}; {remedy}"))
         })?;
         self.opened.push(("http", Endpoint::Tcp(listener.local_addr().unwrap_or(address))));
+        Ok(Some(listener))
+    }
+
+    /// Takes the operator's place.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); without a token nobody listens on TCP.
+    pub async fn open_admin(&mut self, config: &Config) -> Result<Option<AdminListener>, Failure> {
+        let Some(endpoint) = config.admin.endpoint() else { return Ok(None) };
+        let listener = match (endpoint, &config.admin_token) {
+            (Endpoint::Unix(path), _) => AdminListener::unix(path)?,
+            (Endpoint::Tcp(address), Some(token)) => AdminListener::tcp(*address, token).await?,
+            (Endpoint::Tcp(_), None) => {
+                let words = "admin: over TCP anybody could ask; give --admin-token FILE, or a PATH for a Unix socket";
+                return Err(Failure::new(words));
+            }
+        };
+        self.opened.push(("admin", listener.local_addr().map_or_else(|| endpoint.clone(), Endpoint::Tcp)));
         Ok(Some(listener))
     }
 

@@ -2,6 +2,7 @@
 
 mod doors;
 mod folder;
+pub mod settings;
 mod startup;
 mod stop;
 mod welcome;

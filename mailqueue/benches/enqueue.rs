@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mailqueue::files::RealFiles;
 use mailqueue::testing::block_on;
-use mailqueue::{Destination, Draft, Envelope, LogConfig, LogSpool, MessageId, Note, Recipient, Spool, UnixMicros};
+use mailqueue::{
+    Destination, Draft, Envelope, Facts, LogConfig, LogSpool, MessageId, Note, Recipient, Spool, UnixMicros, Wake,
+};
 
 const BODY: usize = 2048;
 const TIME: Duration = Duration::from_secs(2);
@@ -106,11 +108,11 @@ async fn one(spool: &impl Spool, id: MessageId, body: &[u8]) -> Result<(), Box<d
     };
     let mut draft = spool.begin(id, body.len() as u64).await?;
     draft.write(body).await?;
-    let custody = draft.commit(&envelope).await?;
+    let custody = draft.commit(&envelope, None).await?;
     // Every other one goes at once, so that segments are emptied and used again as in a server's day.
     if id.time().0.is_multiple_of(2) {
         spool.take(64).await?;
-        spool.record(custody.id(), vec![Note::Done]).await?;
+        spool.record(Facts { id: custody.id(), notes: vec![Note::Done], wake: Wake::Now }).await?;
     }
     Ok(())
 }

@@ -38,6 +38,11 @@ impl Body {
         self.source.size()
     }
 
+    /// The piece with this number, as [`Chunks::chunk`] says.
+    pub(crate) fn chunk(&self, number: usize) -> ChunkFuture<'_> {
+        self.source.chunk(number)
+    }
+
     /// Starts at the first octet.
     pub fn reader(&self) -> BodyReader {
         BodyReader { source: Arc::clone(&self.source), next: 0 }

@@ -18,6 +18,31 @@ pub struct Envelope {
     pub arrived: UnixMicros,
     /// Which of the messages that wait for the same destination goes first.
     pub priority: Priority,
+    /// Who handed the message in: a user's name, or the domain or network of a stranger. Where deliveries compete, sources
+    /// take turns, and operators pick messages by it.
+    pub source: String,
+    /// Nothing is delivered before this (RFC 4865 §4).
+    pub release: Option<UnixMicros>,
+    /// By when the sender wants it delivered (RFC 2852 §4).
+    pub deliver_by: Option<DeliverBy>,
+}
+
+/// A sender's wish about time (RFC 2852 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliverBy {
+    /// The moment.
+    pub until: UnixMicros,
+    /// What to do when it has passed.
+    pub then: Late,
+}
+
+/// What becomes of a message that could not be delivered in time (RFC 2852 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Late {
+    /// It goes back to the sender: mode `R`.
+    Return,
+    /// The sender is told, and deliveries go on: mode `N`.
+    Notify,
 }
 
 /// One recipient of a message.

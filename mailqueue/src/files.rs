@@ -40,8 +40,17 @@ pub trait Files: Send + Sync + 'static {
     /// Makes names durable.
     fn sync_dir(&self) -> io::Result<()>;
 
+    /// What room there is on the disk.
+    fn free(&self) -> io::Result<Free>;
+}
+
+/// Room on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Free {
     /// How many octets could still be written.
-    fn free(&self) -> io::Result<u64>;
+    pub octets: u64,
+    /// How many files could still be made; [`u64::MAX`] where the file system sets no limit.
+    pub files: u64,
 }
 
 /// A file that is read and written at offsets.

@@ -37,13 +37,18 @@ pub struct InvalidMessageId;
 
 impl MessageId {
     /// Makes a name of its two parts; bits of `time` above the 56th are dropped.
-    pub fn new(time: UnixMicros, tag: u64) -> Self {
-        Self((u128::from(time.0 & TIME_BITS) << 64) | u128::from(tag))
+    pub const fn new(time: UnixMicros, tag: u64) -> Self {
+        Self((((time.0 & TIME_BITS) as u128) << 64) | tag as u128)
     }
 
     /// When the name was made, by the wall clock of the machine that made it.
     pub fn time(self) -> UnixMicros {
         UnixMicros((self.0 >> 64) as u64)
+    }
+
+    /// What tells names of the same time apart.
+    pub(crate) fn tag(self) -> u64 {
+        self.0 as u64
     }
 
     /// The form that a spool stores: 16 octets, most significant first.

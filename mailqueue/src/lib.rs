@@ -6,6 +6,7 @@ mod clock;
 mod custody;
 mod envelope;
 pub mod files;
+mod filter;
 mod id;
 pub mod log;
 mod memory;
@@ -20,12 +21,17 @@ mod transport;
 pub use body::{Body, BodyReader, ChunkFuture, Chunks};
 pub use clock::{Clock, Sleep, UnixMicros};
 pub use custody::Custody;
-pub use envelope::{Destination, Envelope, Parameter, Priority, Recipient, Repeat};
+pub use envelope::{DeliverBy, Destination, Envelope, Late, Parameter, Priority, Recipient, Repeat};
+pub use filter::{Filter, FilterError, Glob, StateName};
 pub use id::{InvalidMessageId, MessageId};
 pub use log::{LogConfig, LogSpool};
 pub use memory::{MemoryDraft, MemorySpool};
-pub use progress::{DETAIL_LIMIT, Detail, Held, Note, Progress};
-pub use queue::{Counters, Entry, Incoming, Inspection, Queue, QueueConfig, QueueError, RecipientState};
+pub use progress::{DETAIL_LIMIT, Detail, Facts, Failure, Handed, Held, Note, Progress, Wake, Word};
+pub use queue::{
+    About, Action, Counters, Entry, EntryState, Event, Incoming, Inspection, News, Observer, OperateError, Page, Queue,
+    QueueConfig, QueueError, RULES, RecipientEntry, RecipientState, Reporting, Rule, RuleError, RuleId, Site,
+    SiteState, Tally, Trial, Waiting,
+};
 pub use schedule::{Schedule, Verdict};
-pub use spool::{CommitError, Draft, ReadError, RecordError, Space, Spool, Standing, Stored};
+pub use spool::{CommitError, Draft, ReadError, RecordError, Space, Spool, Standing, Stored, Taken, Warned};
 pub use transport::{Batch, Outcome, Transport, Trouble};

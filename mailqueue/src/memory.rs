@@ -1,6 +1,6 @@
 //! A spool that forgets everything with the process: for tests, and for trying things out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,8 @@ use bytes::Bytes;
 use crate::bell::Bell;
 use crate::body::ChunkFuture;
 use crate::{
-    Body, Chunks, CommitError, Custody, Draft, Envelope, MessageId, Note, ReadError, RecordError, Space, Spool, Stored,
+    Body, Chunks, CommitError, Custody, Draft, Envelope, Facts, MessageId, Note, ReadError, RecordError, Space, Spool,
+    Stored, Taken, Wake,
 };
 
 /// Keeps messages in memory. Its custody tokens are as durable as the process.
@@ -28,14 +29,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     messages: BTreeMap<MessageId, Message>,
-    untaken: VecDeque<MessageId>,
+    untaken: BTreeSet<MessageId>,
+    rules: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Message {
-    envelope: Envelope,
     body: Bytes,
     stored: Stored,
+    wake: Wake,
 }
 
 impl MemorySpool {
@@ -57,6 +59,21 @@ impl MemorySpool {
     }
 }
 
+impl State {
+    fn record(&mut self, facts: &Facts) -> Result<(), RecordError> {
+        let message = self.messages.get_mut(&facts.id).ok_or(RecordError::Unknown)?;
+        for note in &facts.notes {
+            message.stored.note(note);
+        }
+        message.wake = facts.wake;
+        if facts.notes.contains(&Note::Done) {
+            self.messages.remove(&facts.id);
+            self.untaken.remove(&facts.id);
+        }
+        Ok(())
+    }
+}
+
 impl Spool for MemorySpool {
     type Draft = MemoryDraft;
 
@@ -64,32 +81,39 @@ impl Spool for MemorySpool {
         ready(Ok(MemoryDraft { spool: self.clone(), id, body: Vec::new() }))
     }
 
-    async fn take(&self, limit: usize) -> Result<Vec<Stored>, ReadError> {
+    async fn take(&self, limit: usize) -> Result<Vec<Taken>, ReadError> {
         let mut state = self.state();
-        let ready = limit.min(state.untaken.len());
-        let ids: Vec<_> = state.untaken.drain(..ready).collect();
-        Ok(ids.iter().filter_map(|id| state.messages.get(id)).map(|message| message.stored.clone()).collect())
+        let ids: Vec<_> = std::iter::from_fn(|| state.untaken.pop_first()).take(limit).collect();
+        let taken = |id| state.messages.get(&id).map(|message| Taken { id, wake: message.wake });
+        Ok(ids.into_iter().filter_map(taken).collect())
     }
 
     fn arrived(&self) -> impl Future<Output = ()> + Send {
         self.shared.bell.when(|| !self.state().untaken.is_empty())
     }
 
-    async fn read(&self, id: MessageId) -> Result<(Envelope, Body), ReadError> {
+    fn read(&self, ids: &[MessageId]) -> impl Future<Output = Vec<Result<Stored, ReadError>>> + Send {
         let state = self.state();
-        let message = state.messages.get(&id).ok_or(ReadError::Unknown)?;
-        Ok((message.envelope.clone(), Body::new(Whole(message.body.clone()))))
+        let one = |id| state.messages.get(id).map(|message| message.stored.clone()).ok_or(ReadError::Unknown);
+        ready(ids.iter().map(one).collect())
     }
 
-    async fn record(&self, id: MessageId, notes: Vec<Note>) -> Result<(), RecordError> {
-        let mut state = self.state();
-        let message = state.messages.get_mut(&id).ok_or(RecordError::Unknown)?;
-        for note in &notes {
-            message.stored.note(note);
-        }
-        if notes.contains(&Note::Done) {
-            state.messages.remove(&id);
-        }
+    async fn body(&self, id: MessageId) -> Result<Body, ReadError> {
+        let state = self.state();
+        let message = state.messages.get(&id).ok_or(ReadError::Unknown)?;
+        Ok(Body::new(Whole(message.body.clone())))
+    }
+
+    async fn record(&self, facts: Facts) -> Result<(), RecordError> {
+        self.state().record(&facts)
+    }
+
+    async fn rules(&self) -> Result<Vec<u8>, ReadError> {
+        Ok(self.state().rules.clone())
+    }
+
+    async fn keep_rules(&self, rules: Vec<u8>) -> Result<(), RecordError> {
+        self.state().rules = rules;
         Ok(())
     }
 
@@ -117,12 +141,23 @@ impl Draft for MemoryDraft {
         ready(Ok(()))
     }
 
-    async fn commit(self, envelope: &Envelope) -> Result<Custody, CommitError> {
-        let stored = Stored::fresh(self.id, envelope, self.body.len() as u64);
-        let message = Message { envelope: envelope.clone(), body: self.body.into(), stored };
+    fn prepend(&mut self, octets: &[u8]) {
+        self.body.splice(..0, octets.iter().copied());
+    }
+
+    async fn commit(self, envelope: &Envelope, also: Option<Facts>) -> Result<Custody, CommitError> {
+        let stored = Stored::fresh(self.id, envelope.clone(), self.body.len() as u64);
+        let message = Message { body: self.body.into(), stored, wake: Wake::fresh(envelope) };
         let mut state = self.spool.state();
+        if state.messages.contains_key(&self.id) {
+            return Err(CommitError::Failed(io::ErrorKind::AlreadyExists));
+        }
+        if let Some(facts) = also {
+            // What the new message would have settled is gone, and so is the reason for it.
+            state.record(&facts).map_err(|_| CommitError::Overtaken)?;
+        }
         state.messages.insert(self.id, message);
-        state.untaken.push_back(self.id);
+        state.untaken.insert(self.id);
         drop(state);
         self.spool.shared.bell.ring();
         Ok(Custody::attest_durable(self.id))

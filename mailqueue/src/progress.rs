@@ -1,6 +1,8 @@
 //! How far a message has come: the facts that a spool keeps beside the envelope.
 
-use crate::UnixMicros;
+use std::time::Duration;
+
+use crate::{MessageId, UnixMicros};
 
 /// The longest text a [`Detail`] keeps of each part, in octets. A remote server may say more; nobody reads it, and it
 /// would be stored with each attempt.
@@ -52,6 +54,9 @@ pub enum Progress {
         attempt: u32,
         /// When it began.
         since: UnixMicros,
+        /// How many attempts before it, in a row, ended without an outcome: a message that kills the process is known by
+        /// them.
+        interrupted: u32,
     },
     /// The last attempt failed for now.
     Deferred {
@@ -68,28 +73,81 @@ pub enum Progress {
     Delivered {
         /// Since when.
         at: UnixMicros,
+        /// To whom.
+        handed: Handed,
+        /// What was said.
+        detail: Detail,
+        /// Whether the sender waits for word of it.
+        word: Word,
     },
-    /// Nothing happens until someone looks at it.
-    Held {
+    /// It will not be tried again.
+    Failed {
         /// How many attempts were made.
         attempts: u32,
         /// Since when.
         at: UnixMicros,
         /// The reason in a word.
-        why: Held,
+        why: Failure,
         /// What was said last.
         detail: Detail,
+        /// Whether the sender waits for word of it.
+        word: Word,
     },
 }
 
-/// Why a recipient is held.
+/// Who has a message that was delivered: what to tell a sender who asked (RFC 3461 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Held {
-    /// The transport said that it will never work.
-    Failed,
+pub enum Handed {
+    /// The recipient's mailbox.
+    Mailbox,
+    /// A server that sends what notifications the sender wants.
+    WithDuty,
+    /// A server that does not know how (RFC 3461 §5.2.2): the sender is told that the message was relayed.
+    Relayed,
+}
+
+/// Whether the sender is still to be told what became of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Word {
+    /// A notification is due, and goes out before the message is forgotten.
+    Due,
+    /// Nobody waits for one, or it was queued.
+    Said,
+}
+
+/// Why a recipient will not be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The next hop, or the transport, said never.
+    Refused,
     /// It was tried for as long as the schedule allows.
     Expired,
-    /// The spool cannot read the message's octets any more.
+    /// It was wanted by a time that has passed (RFC 2852 §4.1.4).
+    Late,
+    /// An operator returned it.
+    Bounced,
+}
+
+impl Failure {
+    /// A word for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Late => "late",
+            Self::Bounced => "bounced",
+        }
+    }
+}
+
+/// Why a message stays where it is until someone releases it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// Someone asked for it.
+    Asked,
+    /// Attempts to deliver it ended without an outcome, again and again: it may be what kills the process.
+    Poison,
+    /// The spool cannot read its octets any more.
     Damaged,
 }
 
@@ -97,8 +155,8 @@ impl Held {
     /// A word for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Failed => "failed",
-            Self::Expired => "expired",
+            Self::Asked => "asked",
+            Self::Poison => "poison",
             Self::Damaged => "damaged",
         }
     }
@@ -109,10 +167,41 @@ impl Held {
 pub enum Note {
     /// The named recipients have come this far. An attempt is noted before it is dialled, its outcomes before the next.
     Progress(Vec<(u32, Progress)>),
-    /// Someone asked that the message stay where it is.
-    Hold,
-    /// Someone asked that it go on.
+    /// The message stays where it is.
+    Hold(Held),
+    /// It may go on.
     Release,
+    /// The sender was told that it is late (RFC 3461 §4.1, DELAY).
+    Warned,
     /// The message is finished with, and its octets may be forgotten.
     Done,
+}
+
+/// Until when a message can be left alone. It is written down with each fact, so that a spool says when a message is
+/// needed without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// It is needed now.
+    Now,
+    /// Not before a wait is over. A wait is kept, and when it began: a wall clock that was set back in between prolongs it
+    /// by nothing.
+    After {
+        /// When the wait began.
+        since: UnixMicros,
+        /// How long it is.
+        wait: Duration,
+    },
+    /// Only when someone asks for it: it is held.
+    Asked,
+}
+
+/// Facts about one message that become durable together, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The message.
+    pub id: MessageId,
+    /// What is new.
+    pub notes: Vec<Note>,
+    /// Until when it can be left alone from now on.
+    pub wake: Wake,
 }

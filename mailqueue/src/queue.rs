@@ -1,75 +1,51 @@
 //! The queue: takes mail into custody, and delivers it however long that takes.
 
+mod attempt;
+mod backlog;
+mod config;
 mod counters;
 mod dispatch;
+mod dormant;
 mod entry;
+mod events;
+mod lanes;
+mod message;
+mod notify;
+mod operate;
 mod plan;
+mod ramp;
+mod rope;
+mod rules;
 mod step;
+mod times;
+mod turns;
+mod ways;
+mod window;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::bell::Bell;
-use crate::envelope::Repeat;
 use crate::id::MessageIds;
-use crate::{
-    Clock, CommitError, Custody, Destination, Draft, Envelope, MessageId, Note, ReadError, RecordError, Schedule,
-    Space, Spool,
-};
+use crate::{Clock, CommitError, Custody, Draft, Envelope, Facts, MessageId, ReadError, Space, Spool, Stored};
 
-use plan::{Attempt, Judgement, Plan, Task};
-use step::{Finding, Moment};
+use events::Nobody;
+use plan::{Happening, Plan};
+use rules::Rules;
+use times::Moment;
 
+pub use config::{QueueConfig, Reporting};
 pub use counters::Counters;
-pub use entry::{Entry, Inspection, RecipientState};
-
-/// How many messages are taken from the spool at a time.
-const GATHER: usize = 1024;
-
-/// How a queue behaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueConfig {
-    /// When mail for other systems is tried again.
-    pub schedule: Schedule,
-    /// When mail for an idempotent destination is tried again: the mailboxes of this house are soon back.
-    pub local_schedule: Schedule,
-    /// The most attempts at one time. Each holds a connection and a piece of a message.
-    pub concurrency: usize,
-    /// The most attempts at one time for one destination. More are taken for an attack by many servers.
-    pub per_destination: usize,
-    /// The most recipients in one attempt: what every server must accept (RFC 5321 §4.5.3.1.8).
-    pub recipients_per_batch: usize,
-    /// How long to wait before a spool that failed is asked again.
-    pub patience: Duration,
-}
-
-impl Default for QueueConfig {
-    fn default() -> Self {
-        let local_schedule =
-            Schedule { first: Duration::from_secs(10), longest: Duration::from_secs(5 * 60), ..Schedule::default() };
-        Self {
-            schedule: Schedule::default(),
-            local_schedule,
-            concurrency: 200,
-            per_destination: 20,
-            recipients_per_batch: 100,
-            patience: Duration::from_secs(5),
-        }
-    }
-}
-
-impl QueueConfig {
-    fn schedule_for(&self, destination: &Destination) -> &Schedule {
-        match destination.repeat() {
-            Repeat::Idempotent => &self.local_schedule,
-            Repeat::Duplicates => &self.schedule,
-        }
-    }
-}
+pub use entry::{Entry, EntryState, Inspection, Page, RecipientEntry, RecipientState, Site, SiteState, Waiting};
+pub use events::{About, Event, News, Observer};
+pub use operate::{Action, OperateError, Tally, Trial};
+pub use rules::{RULES, Rule, RuleError, RuleId};
 
 /// Why a queue could not begin.
 #[derive(Debug, Error)]
@@ -80,6 +56,10 @@ pub enum QueueError {
     /// The system has no randomness for the names of messages.
     #[error("no random numbers: {0}")]
     Random(io::Error),
+    /// The rules that the spool keeps are of a form that this version does not know. To go on without them would send mail
+    /// that someone wanted to stay.
+    #[error("the rules in the spool cannot be understood")]
+    Rules,
 }
 
 /// A durable, retrying queue over a spool. Clones are handles to the same queue.
@@ -94,6 +74,9 @@ struct Shared<S> {
     ids: MessageIds,
     state: Mutex<State>,
     bell: Bell,
+    observer: OnceLock<Arc<dyn Observer>>,
+    /// Held while rules are kept, so that a later version is not overwritten by an earlier one.
+    keeping: futures_util::lock::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -102,6 +85,17 @@ struct State {
     stage: Stage,
     /// Counts the reasons for the dispatcher to look again.
     kicks: u64,
+    /// How many wait until a message is in nobody's hands.
+    patient: usize,
+    /// Messages whose commit is under way. Whoever hears first that they are durable takes them in.
+    arriving: HashMap<MessageId, Arrival>,
+}
+
+/// A message whose commit is under way.
+#[derive(Clone, Debug)]
+struct Arrival {
+    envelope: Arc<Envelope>,
+    size: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +105,9 @@ enum Stage {
     Draining,
 }
 
+/// How many names are taken from the spool at a time.
+const GATHER: usize = 1024;
+
 impl<S: Spool> Queue<S> {
     /// Takes over what the spool holds. Nothing is delivered before [`Queue::run`].
     ///
@@ -118,11 +115,28 @@ impl<S: Spool> Queue<S> {
     /// As [`QueueError`] says.
     pub async fn open(spool: S, config: QueueConfig, clock: Arc<dyn Clock>) -> Result<Self, QueueError> {
         let tag = getrandom::u64().map_err(|error| QueueError::Random(io::Error::other(error)))?;
-        let state = Mutex::new(State { plan: Plan::new(config.clone()), stage: Stage::Running, kicks: 0 });
-        let shared = Shared { spool, config, clock, ids: MessageIds::new(tag), state, bell: Bell::default() };
+        let rules = Rules::read(&spool.rules().await?).map_err(|_| QueueError::Rules)?;
+        let opened = Moment { now: clock.now(), wall: clock.wall() };
+        let plan = Plan::new(config.clone(), rules, opened);
+        let state = State { plan, stage: Stage::Running, kicks: 0, patient: 0, arriving: HashMap::new() };
+        let shared = Shared {
+            spool,
+            config,
+            clock,
+            ids: MessageIds::new(tag),
+            state: Mutex::new(state),
+            bell: Bell::default(),
+            observer: OnceLock::new(),
+            keeping: futures_util::lock::Mutex::new(()),
+        };
         let queue = Self { shared: Arc::new(shared) };
         queue.gather().await?;
         Ok(queue)
+    }
+
+    /// Names who hears what happens. Once; a later call has no effect.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.shared.observer.set(observer);
     }
 
     /// Begins to take a message in.
@@ -130,9 +144,21 @@ impl<S: Spool> Queue<S> {
     /// # Errors
     /// [`CommitError::Full`] where there is no room for any mail.
     pub async fn begin(&self, envelope: Envelope) -> Result<Incoming<S>, CommitError> {
-        let id = self.shared.ids.next(self.shared.clock.wall());
-        let draft = self.shared.spool.begin(id, 0).await?;
-        Ok(Incoming { queue: self.clone(), id, envelope, draft })
+        self.begin_as(self.shared.name(), envelope, 0).await
+    }
+
+    /// As [`Queue::begin`], for a message of about `expected` octets: it is refused before they come where they would not
+    /// fit.
+    ///
+    /// # Errors
+    /// [`CommitError::Full`] where there is no room for it.
+    pub async fn begin_sized(&self, envelope: Envelope, expected: u64) -> Result<Incoming<S>, CommitError> {
+        self.begin_as(self.shared.name(), envelope, expected).await
+    }
+
+    async fn begin_as(&self, id: MessageId, envelope: Envelope, expected: u64) -> Result<Incoming<S>, CommitError> {
+        let draft = self.shared.spool.begin(id, expected).await?;
+        Ok(Incoming { queue: self.clone(), id, envelope: Arc::new(envelope), size: 0, draft })
     }
 
     /// What room there is: for a client that says how large its message will be (RFC 1870 §6.1).
@@ -154,65 +180,19 @@ impl<S: Spool> Queue<S> {
         self.shared.spool.close().await;
     }
 
-    /// How messages stand, oldest first: at most `limit` of those behind `after`.
-    pub fn list(&self, after: Option<MessageId>, limit: usize) -> Vec<Entry> {
-        let moment = self.shared.moment();
-        self.shared.state().plan.entries(after, limit, moment)
+    /// All rules, oldest first.
+    pub fn rules(&self) -> Vec<(RuleId, Rule)> {
+        self.shared.state().plan.rules().all()
     }
 
-    /// How one message stands, and its envelope.
-    ///
-    /// # Errors
-    /// [`ReadError::Unknown`] where it is not in the queue.
-    pub async fn inspect(&self, id: MessageId) -> Result<Inspection, ReadError> {
-        let (envelope, _) = self.shared.spool.read(id).await?;
-        let moment = self.shared.moment();
-        let entry = self.shared.state().plan.entry(id, moment).ok_or(ReadError::Unknown)?;
-        Ok(Inspection { entry, envelope })
-    }
-
-    /// Keeps a message where it is until it is released, over restarts too. An attempt under way goes on.
-    ///
-    /// # Errors
-    /// [`RecordError::Unknown`] where it is not in the queue.
-    pub async fn hold(&self, id: MessageId) -> Result<(), RecordError> {
-        self.shared.spool.record(id, vec![Note::Hold]).await?;
-        self.shared.state().plan.hold(id);
-        Ok(())
-    }
-
-    /// Lets a message go on: it is no longer held, and recipients that failed or expired are tried once more, now.
-    ///
-    /// # Errors
-    /// [`RecordError::Unknown`] where it is not in the queue.
-    pub async fn release(&self, id: MessageId) -> Result<(), RecordError> {
-        let Moment { now, wall } = self.shared.moment();
-        let revival = self.shared.state().plan.revival(id, wall);
-        let mut notes = vec![Note::Release];
-        if !revival.is_empty() {
-            notes.push(Note::Progress(revival.clone()));
-        }
-        self.shared.spool.record(id, notes).await?;
-        self.shared.state().plan.release(id, &revival, now);
-        self.shared.kick();
-        Ok(())
-    }
-
-    /// Removes a message whatever its state. An attempt under way goes on, and what it comes to is forgotten.
-    ///
-    /// # Errors
-    /// [`RecordError::Unknown`] where it is not in the queue.
-    pub async fn remove(&self, id: MessageId) -> Result<(), RecordError> {
-        self.shared.spool.record(id, vec![Note::Done]).await?;
-        let mut state = self.shared.state();
-        state.plan.remove(id);
-        state.plan.counters().removed += 1;
-        Ok(())
+    /// All sites with mail or with something to remember, by name.
+    pub fn sites(&self) -> Vec<Site> {
+        self.shared.with(|plan, at| plan.sites(at))
     }
 
     /// What the queue has done and what it has to do.
     pub fn counters(&self) -> Counters {
-        *self.shared.state().plan.counters()
+        self.shared.state().plan.snapshot()
     }
 
     /// Takes over all that the spool has for us.
@@ -222,12 +202,11 @@ impl<S: Spool> Queue<S> {
             if taken.is_empty() {
                 return Ok(());
             }
-            let moment = self.shared.moment();
-            let mut state = self.shared.state();
-            for stored in taken {
-                state.plan.enrol(stored, moment);
+            for one in taken {
+                if !self.shared.welcome(one.id) {
+                    self.shared.with(|plan, at| plan.enrol(one.id, one.wake, at));
+                }
             }
-            drop(state);
             self.shared.kick();
         }
     }
@@ -254,6 +233,51 @@ impl<S> Shared<S> {
         Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 
+    /// Does something with the plan, and tells whoever listens what came of it.
+    fn with<A>(&self, act: impl FnOnce(&mut Plan, Moment) -> A) -> A {
+        let at = self.moment();
+        let mut state = self.state();
+        state.plan.observe(at);
+        let answer = act(&mut state.plan, at);
+        let happenings = state.plan.happenings();
+        drop(state);
+        for happening in happenings {
+            self.event(&match &happening {
+                Happening::Unreachable { site, probe_at, detail } => {
+                    Event::Unreachable { site, probe_at: *probe_at, detail }
+                }
+                Happening::Reachable { site } => Event::Reachable { site },
+                Happening::Held { id, why } => Event::Held { id: *id, why: *why },
+                Happening::SpoolFails => Event::SpoolFails,
+                Happening::SpoolWorks => Event::SpoolWorks,
+            });
+        }
+        answer
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        match self.observer.get() {
+            Some(observer) => observer.event(event),
+            None => Nobody.event(event),
+        }
+    }
+
+    /// A name for a message that arrives now.
+    fn name(&self) -> MessageId {
+        self.ids.next(self.clock.wall())
+    }
+
+    /// Takes in a message whose commit is under way, now that it is durable. Says whether there was one.
+    fn welcome(&self, id: MessageId) -> bool {
+        let Some(Arrival { envelope, size }) = self.state().arriving.remove(&id) else { return false };
+        self.event(&Event::Accepted { id, envelope: &envelope, size });
+        self.with(|plan, at| {
+            plan.counters().accepted += 1;
+            plan.welcome(Stored::fresh(id, (*envelope).clone(), size), at);
+        });
+        true
+    }
+
     /// When a spool that fails now is asked again.
     fn patience(&self) -> Duration {
         self.clock.now().saturating_add(self.config.patience)
@@ -263,44 +287,19 @@ impl<S> Shared<S> {
         self.state().stage
     }
 
-    fn next_task(&self) -> Option<Task> {
-        let now = self.clock.now();
-        self.state().plan.next_task(now)
-    }
-
-    fn next_due(&self) -> Option<Duration> {
-        self.state().plan.next_due()
-    }
-
-    fn judge(&self, attempt: &Attempt, findings: Vec<Finding>) -> Judgement {
-        let moment = self.moment();
-        self.state().plan.judge(attempt, findings, moment)
-    }
-
-    fn settle(&self, attempt: &Attempt, judgement: Judgement) {
-        self.state().plan.settle(attempt, judgement);
-    }
-
-    fn abandon(&self, attempt: &Attempt) {
-        let due = self.patience();
-        self.state().plan.abandon(attempt, due);
-    }
-
-    fn interrupt(&self, attempt: &Attempt) {
-        let moment = self.moment();
-        self.state().plan.interrupt(attempt, moment);
-    }
-
-    fn count_spool_error(&self) {
-        self.state().plan.counters().spool_errors += 1;
-    }
-
     /// Makes the dispatcher look again.
     fn kick(&self) {
         let mut state = self.state();
         state.kicks = state.kicks.wrapping_add(1);
         drop(state);
         self.bell.ring();
+    }
+
+    /// A message is no longer in the dispatcher's hands: an operator may wait for it.
+    fn hands_free(&self) {
+        if self.state().patient > 0 {
+            self.kick();
+        }
     }
 
     fn kicks(&self) -> u64 {
@@ -321,7 +320,8 @@ impl<S> Shared<S> {
 pub struct Incoming<S: Spool> {
     queue: Queue<S>,
     id: MessageId,
-    envelope: Envelope,
+    envelope: Arc<Envelope>,
+    size: u64,
     draft: S::Draft,
 }
 
@@ -336,7 +336,14 @@ impl<S: Spool> Incoming<S> {
     /// # Errors
     /// As [`CommitError`] says; the message cannot be committed any more.
     pub async fn write(&mut self, octets: &[u8]) -> Result<(), CommitError> {
+        self.size += octets.len() as u64;
         self.draft.write(octets).await
+    }
+
+    /// Puts octets above all that was written, as [`Draft::prepend`] does.
+    pub fn prepend(&mut self, octets: &[u8]) {
+        self.size += octets.len() as u64;
+        self.draft.prepend(octets);
     }
 
     /// Makes the message durable and queues it. Whoever holds the custody may answer 250.
@@ -344,11 +351,32 @@ impl<S: Spool> Incoming<S> {
     /// # Errors
     /// As [`CommitError`] says: the message was not taken, and the client keeps it.
     pub async fn commit(self) -> Result<Custody, CommitError> {
-        let custody = self.draft.commit(&self.envelope).await?;
-        self.queue.shared.state().plan.counters().accepted += 1;
-        // Should this fail or be dropped, the dispatcher hears of the message from the spool itself.
-        let _ = self.queue.gather().await;
+        self.commit_with(None).await
+    }
+
+    async fn commit_with(self, also: Option<Facts>) -> Result<Custody, CommitError> {
+        let Self { queue, id, envelope, size, draft } = self;
+        let arrival = Arrival { envelope: Arc::clone(&envelope), size };
+        queue.shared.state().arriving.insert(id, arrival);
+        let _doorstep = Doorstep { queue: &queue, id };
+        let custody = draft.commit(&envelope, also).await?;
+        if queue.shared.welcome(id) {
+            queue.shared.kick();
+        }
         Ok(custody)
+    }
+}
+
+/// Clears up after a commit. Where it was dropped and succeeded all the same, the dispatcher hears of the message from the
+/// spool itself.
+struct Doorstep<'a, S: Spool> {
+    queue: &'a Queue<S>,
+    id: MessageId,
+}
+
+impl<S: Spool> Drop for Doorstep<'_, S> {
+    fn drop(&mut self) {
+        self.queue.shared.state().arriving.remove(&self.id);
     }
 }
 

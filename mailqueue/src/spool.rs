@@ -5,7 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::{Body, Custody, Destination, Envelope, MessageId, Note, Priority, Progress, UnixMicros};
+use crate::{Body, Custody, Envelope, Facts, Held, MessageId, Note, Progress, Wake};
 
 /// Keeps messages and the facts about them through crashes.
 ///
@@ -21,30 +21,48 @@ pub trait Spool: Send + Sync + 'static {
     /// [`CommitError::Full`] where there is no room for it, [`CommitError::Unavailable`] where the spool is closed.
     fn begin(&self, id: MessageId, expected: u64) -> impl Future<Output = Result<Self::Draft, CommitError>> + Send;
 
-    /// Hands over stored messages that nobody works on yet, the oldest first and at most `limit`: after a start those
-    /// from before, then whatever was committed since. Empty when there is none now. Each message is handed over once in
-    /// the lifetime of this value; a shared spool lets no other process take it meanwhile.
+    /// Hands over the names of stored messages that nobody works on yet, in their order, which is that of arrival, and at
+    /// most `limit`: after a start those from before, then whatever was committed since. Empty when there is none now. Each
+    /// is handed over once in the lifetime of this value; a shared spool lets no other process take it meanwhile.
     ///
     /// # Errors
     /// As [`ReadError`] says; nothing was taken then.
-    fn take(&self, limit: usize) -> impl Future<Output = Result<Vec<Stored>, ReadError>> + Send;
+    fn take(&self, limit: usize) -> impl Future<Output = Result<Vec<Taken>, ReadError>> + Send;
 
     /// Resolves when [`Spool::take`] may have something again, and at once where it has already.
     fn arrived(&self) -> impl Future<Output = ()> + Send;
 
-    /// Reads a message's envelope, and opens its octets.
+    /// Reads how messages stand, in the order asked for. Many at once cost less than one after the other.
     ///
     /// # Errors
-    /// [`ReadError::Unknown`] for a message that is done, [`ReadError::Damaged`] where what was read is not what was
-    /// written.
-    fn read(&self, id: MessageId) -> impl Future<Output = Result<(Envelope, Body), ReadError>> + Send;
+    /// For each message: [`ReadError::Unknown`] where it is done, [`ReadError::Damaged`] where what was read is not what
+    /// was written.
+    fn read(&self, ids: &[MessageId]) -> impl Future<Output = Vec<Result<Stored, ReadError>>> + Send;
 
-    /// Makes facts about a message durable. After [`Note::Done`] the message is gone.
+    /// Opens a message's octets.
     ///
     /// # Errors
-    /// [`RecordError::Unknown`] for a message that is done already. With any other error each fact is in doubt: it
+    /// As [`Spool::read`].
+    fn body(&self, id: MessageId) -> impl Future<Output = Result<Body, ReadError>> + Send;
+
+    /// Makes facts about a message durable, all of them or none. After [`Note::Done`] the message is gone.
+    ///
+    /// # Errors
+    /// [`RecordError::Unknown`] for a message that is done already. With any other error the facts are in doubt: they
     /// may be found after a restart. The caller repeats the call until it holds.
-    fn record(&self, id: MessageId, notes: Vec<Note>) -> impl Future<Output = Result<(), RecordError>> + Send;
+    fn record(&self, facts: Facts) -> impl Future<Output = Result<(), RecordError>> + Send;
+
+    /// The rules that the queue keeps beside its messages, as [`Spool::keep_rules`] last took them; empty before.
+    ///
+    /// # Errors
+    /// As [`ReadError`] says.
+    fn rules(&self) -> impl Future<Output = Result<Vec<u8>, ReadError>> + Send;
+
+    /// Keeps the queue's rules in the place of those from before: durably, and whole or not at all.
+    ///
+    /// # Errors
+    /// As [`RecordError`] says.
+    fn keep_rules(&self, rules: Vec<u8>) -> impl Future<Output = Result<(), RecordError>> + Send;
 
     /// What room there is.
     ///
@@ -64,37 +82,55 @@ pub trait Draft: Send + 'static {
     /// As [`CommitError`] says; the message cannot be committed any more.
     fn write(&mut self, octets: &[u8]) -> impl Future<Output = Result<(), CommitError>> + Send;
 
-    /// Makes the message durable, with its envelope.
+    /// Puts octets above all that was written, such as a field that says what the rest amounts to (RFC 6376 §5.6). They
+    /// stay in memory until the commit. Those of a later call stand above those of an earlier one.
+    fn prepend(&mut self, octets: &[u8]);
+
+    /// Makes the message durable with its envelope, under a name that no stored message has, and with it facts about
+    /// another message: all of it or nothing. That is how a message becomes another one, such as the notification about
+    /// it, and neither is lost nor doubled.
     ///
     /// # Errors
     /// As [`CommitError`] says. The message was not accepted, though after [`CommitError::Failed`] it may, rarely, be
     /// found after a restart and be delivered: a duplicate, never a loss.
-    fn commit(self, envelope: &Envelope) -> impl Future<Output = Result<Custody, CommitError>> + Send;
+    fn commit(
+        self,
+        envelope: &Envelope,
+        also: Option<Facts>,
+    ) -> impl Future<Output = Result<Custody, CommitError>> + Send;
 }
 
-/// A stored message as [`Spool::take`] hands it over: all that scheduling needs and no more.
+/// A message that nobody works on yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its name.
+    pub id: MessageId,
+    /// Until when it can be left alone.
+    pub wake: Wake,
+}
+
+/// How a stored message stands: its envelope, and all facts about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its name.
     pub id: MessageId,
-    /// When it arrived.
-    pub arrived: UnixMicros,
-    /// As its envelope says.
-    pub priority: Priority,
+    /// Where it is from and where it goes.
+    pub envelope: Envelope,
     /// The size of its octets.
     pub size: u64,
-    /// Whether someone asked that it stay.
+    /// Whether it may move.
     pub standing: Standing,
-    /// The way and the progress of each recipient, in the envelope's order.
-    pub recipients: Vec<(Destination, Progress)>,
+    /// Whether the sender was told that it is late.
+    pub warned: Warned,
+    /// The progress of each recipient, in the envelope's order.
+    pub progress: Vec<Progress>,
 }
 
 impl Stored {
     /// A message that nobody tried to deliver yet.
-    pub fn fresh(id: MessageId, envelope: &Envelope, size: u64) -> Self {
-        let recipients = envelope.recipients.iter().map(|one| (one.destination.clone(), Progress::Fresh)).collect();
-        let Envelope { arrived, priority, .. } = *envelope;
-        Self { id, arrived, priority, size, standing: Standing::Going, recipients }
+    pub fn fresh(id: MessageId, envelope: Envelope, size: u64) -> Self {
+        let progress = vec![Progress::Fresh; envelope.recipients.len()];
+        Self { id, envelope, size, standing: Standing::Going, warned: Warned::No, progress }
     }
 
     /// Takes in a fact. Facts about recipients that do not exist are ignored.
@@ -102,16 +138,38 @@ impl Stored {
         match note {
             Note::Progress(steps) => {
                 for (index, progress) in steps {
-                    if let Some((_, slot)) = self.recipients.get_mut(*index as usize) {
+                    if let Some(slot) = self.progress.get_mut(*index as usize) {
                         slot.clone_from(progress);
                     }
                 }
             }
-            Note::Hold => self.standing = Standing::Held,
+            Note::Hold(why) => self.standing = Standing::Held(*why),
             Note::Release => self.standing = Standing::Going,
+            Note::Warned => self.warned = Warned::Yes,
             Note::Done => {}
         }
     }
+}
+
+impl Wake {
+    /// Until when a message that was just accepted can be left alone.
+    pub fn fresh(envelope: &Envelope) -> Self {
+        match envelope.release {
+            Some(release) if release > envelope.arrived => {
+                Self::After { since: envelope.arrived, wait: release.since(envelope.arrived) }
+            }
+            Some(_) | None => Self::Now,
+        }
+    }
+}
+
+/// Whether the sender was told that a message is late. It is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Warned {
+    /// Not yet.
+    No,
+    /// It was.
+    Yes,
 }
 
 /// Whether a message as a whole may move.
@@ -119,8 +177,8 @@ impl Stored {
 pub enum Standing {
     /// It is delivered as the schedule says.
     Going,
-    /// Someone asked that it stay until it is released.
-    Held,
+    /// It stays until it is released.
+    Held(Held),
 }
 
 /// Room in a spool, in octets.
@@ -144,6 +202,9 @@ pub enum CommitError {
     /// It could not be written or synced.
     #[error("the message could not be stored ({0})")]
     Failed(io::ErrorKind),
+    /// The message that the facts beside it are about is done already: there is nothing left to replace.
+    #[error("what it replaces is done already")]
+    Overtaken,
     /// The spool is closed, or a write of this message was dropped half way.
     #[error("the spool takes no mail now")]
     Unavailable,

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Body, Destination, Detail, Envelope, MessageId, Recipient};
+use crate::{Body, Destination, Detail, Envelope, Handed, MessageId, Recipient};
 
 /// Carries mail to its next hop: another server, or the mailboxes of this house.
 pub trait Transport: Send + Sync + 'static {
@@ -14,6 +14,19 @@ pub trait Transport: Send + Sync + 'static {
     /// waits for it here. It is never called for a recipient whose delivery was recorded. A future that is dropped counts
     /// as an interrupted attempt. Where answers are missing, those recipients are tried again.
     fn deliver(&self, batch: Batch) -> impl Future<Output = Vec<Outcome>> + Send;
+
+    /// Names the hosts behind a destination. Destinations with equal sites share what the far side can bear: a limit of
+    /// attempts at one time, and the memory that nobody answers there. For mail to a domain it is the set of its mail
+    /// exchangers, since thousands of domains may share one.
+    ///
+    /// The answer is kept for [`QueueConfig::site_memory`](crate::QueueConfig::site_memory). Where it cannot be found out
+    /// now, the destination's own key does.
+    fn site(&self, destination: &Destination) -> impl Future<Output = Arc<str>> + Send {
+        std::future::ready(Arc::from(destination.key()))
+    }
+
+    /// The way to the mailbox of a message's sender, for a notification; `None` where there is none, so that nobody is told.
+    fn way_back(&self, sender: &str) -> impl Future<Output = Option<Recipient>> + Send;
 }
 
 /// Recipients of one message that share a destination: one transaction.
@@ -53,6 +66,8 @@ pub enum Outcome {
     Delivered {
         /// What it said.
         detail: Detail,
+        /// Who has it now.
+        handed: Handed,
     },
     /// Not now; to be tried again.
     Deferred {

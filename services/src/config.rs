@@ -18,13 +18,13 @@
 
 mod file;
 mod listen;
-mod relay;
+mod outbound;
 mod retention;
 mod smtp;
 mod user;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,10 +35,12 @@ use thiserror::Error;
 
 use crate::directory::NameFault;
 use crate::net::{Endpoint, Network};
+use crate::outbound::HopSecurity;
 use crate::pop3::UidlFormat;
+use crate::routes::{Outward, RelayHost, Transport, Way};
 
 pub use listen::{Listen, NoAddress};
-pub use relay::{NoRelay, RelayHost};
+pub use outbound::{DkimKey, NoDkimKey, NoValidation, OutboundSettings, Validation};
 pub use retention::{NoRetention, Retention};
 pub use smtp::{BareLineEnds, EarlyTalkers, NoBareLineEnds, NoEarlyTalkers, SmtpSettings};
 pub use user::{GivenUser, NewUser};
@@ -60,8 +62,12 @@ pub struct Config {
     pub certificate: Certificate,
     /// Where to listen.
     pub listeners: Listeners,
-    /// Where mail for other domains goes; `None` refuses it.
-    pub relay: Option<RelayHost>,
+    /// What holds for mail that leaves.
+    pub outbound: OutboundSettings,
+    /// Where `mailctl` finds the server.
+    pub admin: Listen,
+    /// The file of the token that operators show who come over TCP.
+    pub admin_token: Option<PathBuf>,
     /// Whether passwords are taken without TLS.
     pub plaintext_auth: bool,
     /// Peers that may say whom they speak for.
@@ -154,10 +160,6 @@ pub struct Options {
     #[arg(long, value_name = "FILE", help_heading = "Mail")]
     pub users: Option<PathBuf>,
 
-    /// Host that takes mail of our users for other domains; without it such mail is refused
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Mail")]
-    pub relay: Option<RelayHost>,
-
     /// Largest message that is taken, in octets [default: 52428800]
     #[arg(long, value_name = "OCTETS", help_heading = "Mail")]
     pub message_size: Option<u64>,
@@ -172,6 +174,72 @@ pub struct Options {
     #[arg(long, value_name = "DAYS", help_heading = "Mail")]
     #[serde(default, deserialize_with = "file::parsed")]
     pub pop3_expire: Option<Retention>,
+
+    /// Way that mail of our users takes to other domains: mx, to the hosts that each domain names in DNS; HOST:PORT, to
+    /// that host; or off, which refuses such mail [default: off]
+    #[arg(long, value_name = "WAY", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub relay: Option<Way>,
+
+    /// Another way for one domain, or with a dot before it for all below it; may be repeated
+    #[arg(long, value_name = "DOMAIN=WAY", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed_list")]
+    pub transport: Vec<Transport>,
+
+    /// Host that takes what no host could be given that should have it
+    #[arg(long, value_name = "HOST:PORT", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub fallback_relay: Option<RelayHost>,
+
+    /// How hosts named here are spoken with: off (in clear), opportunistic, encrypted (any certificate), verified, or
+    /// discovered (by their TLSA records, else opportunistic). Port 465 is under TLS from the start [default: verified where
+    /// there is a login, else discovered]
+    #[arg(long, value_name = "WHAT", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub relay_tls: Option<HopSecurity>,
+
+    /// File of logins at hosts named here, one HOST:PORT USER PASSWORD a line, which only this user may read
+    #[arg(long, value_name = "FILE", help_heading = OUTBOUND)]
+    pub relay_logins: Option<PathBuf>,
+
+    /// Address of this machine to send mail from, one for each family or several; may be repeated [default: the system's]
+    #[arg(long, value_name = "IP", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed_list")]
+    pub source_address: Vec<IpAddr>,
+
+    /// Address at which others reach this server and which no interface of it has, behind NAT or a proxy; may be repeated.
+    /// Mail is not sent there
+    #[arg(long, value_name = "IP", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed_list")]
+    pub own_address: Vec<IpAddr>,
+
+    /// Name server to ask; may be repeated [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "IP:PORT", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed_list")]
+    pub name_server: Vec<SocketAddr>,
+
+    /// Who validates DNSSEC, which DANE needs: validate (we do), trust-server (the name servers do, over a way that is safe),
+    /// off, or auto, which is validate where the name servers hand signatures on, and else off [default: auto]
+    #[arg(long, value_name = "WHO", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed")]
+    pub dnssec: Option<Validation>,
+
+    /// File of DNSSEC keys to believe, in the form of a zone file [default: those of the root]
+    #[arg(long, value_name = "FILE", help_heading = OUTBOUND)]
+    pub trust_anchors: Option<PathBuf>,
+
+    /// Key to sign mail of our users with (DKIM); may be repeated. mailctl dkim makes one
+    #[arg(long, value_name = "DOMAIN:SELECTOR:FILE", help_heading = OUTBOUND)]
+    #[serde(default, deserialize_with = "file::parsed_list")]
+    pub dkim: Vec<DkimKey>,
+
+    /// Hours that delivery is tried before the sender gets the message back [default: 120]
+    #[arg(long, value_name = "HOURS", help_heading = OUTBOUND)]
+    pub queue_lifetime: Option<u32>,
+
+    /// Hours after which the sender is told that delivery is still being tried [default: 4]
+    #[arg(long, value_name = "HOURS", help_heading = OUTBOUND)]
+    pub delay_warning: Option<u32>,
 
     /// Mail from other servers [default: 127.0.0.1:2525]
     #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
@@ -208,6 +276,14 @@ pub struct Options {
     /// Health and metrics for operators: /healthz and /metrics [default: 127.0.0.1:2080]
     #[arg(long, value_name = "ADDR", help_heading = LISTENERS)]
     pub http: Option<Listen>,
+
+    /// The operator's door, for mailctl: a PATH, or IP:PORT together with --admin-token [default: DATA/admin.sock]
+    #[arg(long, value_name = "PATH|ADDR", help_heading = LISTENERS)]
+    pub admin: Option<Listen>,
+
+    /// File whose first line operators show who come over TCP; only this user may read it
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    pub admin_token: Option<PathBuf>,
 
     /// Takes passwords without TLS too: for tests, and for networks that are trusted
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -276,6 +352,7 @@ pub struct Options {
     pub log: Option<String>,
 }
 
+const OUTBOUND: &str = "Mail that leaves";
 const LISTENERS: &str = "Listeners: IP:PORT, :PORT for all addresses, a PATH with a '/' in it, or off";
 
 impl Options {
@@ -306,6 +383,18 @@ impl Options {
             user: below.user.into_iter().chain(self.user).collect(),
             users: self.users.or(below.users),
             relay: self.relay.or(below.relay),
+            transport: if self.transport.is_empty() { below.transport } else { self.transport },
+            fallback_relay: self.fallback_relay.or(below.fallback_relay),
+            relay_tls: self.relay_tls.or(below.relay_tls),
+            relay_logins: self.relay_logins.or(below.relay_logins),
+            source_address: if self.source_address.is_empty() { below.source_address } else { self.source_address },
+            own_address: if self.own_address.is_empty() { below.own_address } else { self.own_address },
+            name_server: if self.name_server.is_empty() { below.name_server } else { self.name_server },
+            dnssec: self.dnssec.or(below.dnssec),
+            trust_anchors: self.trust_anchors.or(below.trust_anchors),
+            dkim: if self.dkim.is_empty() { below.dkim } else { self.dkim },
+            queue_lifetime: self.queue_lifetime.or(below.queue_lifetime),
+            delay_warning: self.delay_warning.or(below.delay_warning),
             pop3_uidl: self.pop3_uidl.or(below.pop3_uidl),
             pop3_expire: self.pop3_expire.or(below.pop3_expire),
             message_size: self.message_size.or(below.message_size),
@@ -318,6 +407,8 @@ impl Options {
             pop3: self.pop3.or(below.pop3),
             pop3s: self.pop3s.or(below.pop3s),
             http: self.http.or(below.http),
+            admin: self.admin.or(below.admin),
+            admin_token: self.admin_token.or(below.admin_token),
             plaintext_auth: self.plaintext_auth.or(below.plaintext_auth),
             pop3_apop: self.pop3_apop.or(below.pop3_apop),
             trusted_proxy: if self.trusted_proxy.is_empty() { below.trusted_proxy } else { self.trusted_proxy },
@@ -361,6 +452,8 @@ impl Options {
             (None, None) => Certificate::SelfSigned { certificate: data.join("cert.pem"), key: data.join("key.pem") },
             (Some(_), None) | (None, Some(_)) => return Err(ConfigError::HalfCertificate),
         };
+        let mut outward = Outward::new(self.relay.unwrap_or_default());
+        self.transport.into_iter().for_each(|transport| outward.add(transport));
         Ok(Config {
             host: self.host.map(|host| domain(host, "host")).transpose()?,
             domains: self.domain.into_iter().map(|name| domain(name, "domain")).collect::<Result<_, _>>()?,
@@ -368,7 +461,22 @@ impl Options {
             new_users: self.user.iter().map(GivenUser::parse).collect::<Result<_, _>>()?,
             certificate,
             listeners,
-            relay: self.relay,
+            outbound: OutboundSettings {
+                outward,
+                fallback: self.fallback_relay,
+                relay_tls: self.relay_tls,
+                relay_logins: self.relay_logins,
+                sources: self.source_address,
+                own_addresses: self.own_address,
+                name_servers: self.name_server,
+                dnssec: self.dnssec.unwrap_or_default(),
+                trust_anchors: self.trust_anchors,
+                dkim: self.dkim,
+                lifetime: hours(at_least_one(self.queue_lifetime, "queue-lifetime", 120)?),
+                delay_warning: hours(at_least_one(self.delay_warning, "delay-warning", 4)?),
+            },
+            admin: self.admin.unwrap_or_else(|| Listen::At(Endpoint::Unix(data.join("admin.sock")))),
+            admin_token: self.admin_token,
             plaintext_auth: self.plaintext_auth.unwrap_or(false),
             trusted_proxies: self.trusted_proxy,
             hide_software: self.hide_software.unwrap_or(false),
@@ -455,6 +563,10 @@ fn domain(given: String, key: &'static str) -> Result<String, ConfigError> {
     } else {
         Err(ConfigError::NoDomain { key, given })
     }
+}
+
+fn hours(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count) * 3600)
 }
 
 fn at_least_one<N: Default + PartialEq>(given: Option<N>, key: &'static str, otherwise: N) -> Result<N, ConfigError> {

@@ -170,6 +170,10 @@ impl Metric {
         Self { name, kind: Kind::Gauge, unit: Unit::Count, help }
     }
 
+    const fn histogram(name: &'static str, help: &'static str) -> Self {
+        Self { name, kind: Kind::Histogram, unit: Unit::Count, help }
+    }
+
     fn describe(&self) {
         match self.kind {
             Kind::Counter => metrics::describe_counter!(self.name, self.unit, self.help),
@@ -197,9 +201,21 @@ pub const METRICS: &[Metric] = &[
         "posthaste_deliveries_total",
         "Attempts to deliver, one for each recipient, by transport and outcome.",
     ),
-    Metric::gauge("posthaste_queue_messages", "Messages in the queue."),
-    Metric::gauge("posthaste_queue_recipients", "Recipients in the queue, by state."),
-    Metric::counter("posthaste_held_total", "Recipients that were held for somebody to look at, by why."),
+    Metric::counter(
+        "posthaste_outbound_connections_total",
+        "New connections to other servers, by tls: its version, none, failed.",
+    ),
+    Metric::counter("posthaste_outbound_connections_reused_total", "Messages given to a connection that was kept."),
+    Metric::histogram(
+        "posthaste_outbound_messages_per_connection",
+        "Messages that one connection to another server took.",
+    ),
+    Metric::gauge("posthaste_queue_messages", "Messages in the queue, by state."),
+    Metric::gauge("posthaste_queue_deliveries", "Attempts to deliver that are under way."),
+    Metric::gauge("posthaste_queue_sites", "Sets of hosts that mail is for, by state."),
+    Metric::counter("posthaste_queue_failed_total", "Recipients that were given up, by why."),
+    Metric::counter("posthaste_queue_notifications_total", "Notifications to senders, by what they are about."),
+    Metric::counter("posthaste_queue_held_total", "Messages that the queue held on its own, by why."),
     Metric::counter(
         "posthaste_spool_errors_total",
         "Times that the queue's spool did not take a fact and was asked again.",

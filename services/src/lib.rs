@@ -5,6 +5,7 @@
 //! - `directory`, `sasl`: who exists and who may log in.
 //! - `sign`: DKIM signatures and ARC seals for mail that leaves.
 //! - `pop3`, `imap`, `smtp`, …: the services themselves, a feature each.
+//! - `admin`: the operator's hands on the queue.
 
 pub mod engine;
 mod engines;
@@ -17,6 +18,8 @@ pub mod directory;
 #[cfg(feature = "directory")]
 pub mod sasl;
 
+#[cfg(feature = "admin")]
+pub mod admin;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "http")]

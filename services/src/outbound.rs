@@ -9,33 +9,35 @@ mod dns;
 mod fate;
 mod handshake;
 mod hosts;
+mod journal;
 mod ledger;
 mod line;
 mod local;
-mod measure;
 mod mx;
 mod policy;
 mod pool;
 mod reach;
-mod relay;
+mod relays;
 mod reply;
 mod resolve;
 mod session;
 mod sts;
 mod target;
 mod tls_report;
+mod ways;
 mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailqueue::{Batch, Clock, Outcome, Sleep, Transport, UnixMicros};
+use mailqueue::{Batch, Clock, Destination, Outcome, Recipient, Sleep, Transport, UnixMicros};
 use mailstore::Store;
-use smtp_proto::{ClientConfig, Domain, ParseError};
 use tokio::time::{Instant, sleep_until};
 
-use crate::convert;
-use crate::net::tls;
+use crate::convert::{self, Place};
+use crate::routes::{Routing, Sender};
+
+use ways::Ways;
 
 pub use addresses::{Families, Loopback};
 pub use client_tls::{ClientHandshake, ClientTls};
@@ -43,65 +45,62 @@ pub use courier::{Begins, CourierOptions, Couriers, Credentials, Exposure, Hop, 
 pub use dns::{DnsOptions, DnsSetupError, Dnssec};
 pub use fate::{Fate, Fault, Onward, Word};
 pub use hosts::HostMemory;
-pub use measure::measure;
+pub use journal::{Journal, measure};
 pub use policy::{Handshake, Policy, StsMode, StsPolicy, TlsFault};
-pub use resolve::{HopSecurity, MxLookup, NextHop, Resolver, ResolverError, ResolverOptions};
+pub use relays::{Logins, LoginsError, Relays};
+pub use resolve::{HopSecurity, MxLookup, NextHop, NoHopSecurity, Resolver, ResolverError, ResolverOptions};
 pub use sts::{StsOptions, StsPolicyError};
 pub use target::{Demands, Matching, NoWay, Security, Selector, Target, Targets, Tlsa, Usage};
 pub use tls_report::{Reporter, TlsReport, TlsReportOptions, TlsReports};
 
-/// The transport of a server that has mailboxes of its own, and at most one way to everybody else's.
+/// The transport of a server that has mailboxes of its own, and sends to others.
 #[derive(Debug)]
 pub struct Outbound<S> {
     store: Arc<S>,
-    client: Arc<ClientConfig>,
-    tls: Arc<rustls::ClientConfig>,
+    ways: Arc<Ways>,
 }
 
 impl<S: Store> Outbound<S> {
-    /// Delivers into `store`, and presents itself to other servers as `host`.
-    ///
-    /// # Errors
-    /// The host's name is no domain.
-    pub fn new(store: Arc<S>, host: &str) -> Result<Self, ParseError> {
-        let client = Arc::new(ClientConfig::new(Domain::parse(host)?.into_owned()));
-        Ok(Self { store, client, tls: tls::opportunistic() })
+    /// Delivers into `store` what the routes say is here, and lets `couriers` carry the rest to the hosts that `routing` and
+    /// `resolver` name.
+    #[must_use]
+    pub fn new(
+        store: Arc<S>,
+        routing: Arc<Routing>,
+        resolver: Arc<Resolver>,
+        couriers: Couriers,
+        relays: Relays,
+    ) -> Self {
+        Self { store, ways: Arc::new(Ways { routing, resolver, couriers, relays }) }
     }
 }
 
 impl<S: Store> Transport for Outbound<S> {
     async fn deliver(&self, batch: Batch) -> Vec<Outcome> {
-        let (id, count) = (batch.id, batch.recipients.len());
-        // Each in a task of its own: the queue polls all deliveries in one.
-        let (transport, delivery) = match convert::way(&batch.destination) {
-            Some(convert::Way::Store) => {
-                let store = Arc::clone(&self.store);
-                ("local", tokio::spawn(async move { local::deliver(&*store, &batch).await }))
+        // In a task of its own: the queue polls all deliveries in one.
+        let (store, ways) = (Arc::clone(&self.store), Arc::clone(&self.ways));
+        let delivery = tokio::spawn(async move {
+            match convert::place(&batch.destination) {
+                Some(Place::Store) => local::deliver(&*store, &batch).await,
+                Some(place @ (Place::Relay(_) | Place::Domain(_))) => ways.carry(&batch, place).await,
+                None => vec![convert::closed(); batch.recipients.len()],
             }
-            Some(convert::Way::Relay { host_and_port }) => {
-                let (client, tls) = (Arc::clone(&self.client), Arc::clone(&self.tls));
-                let host_and_port = host_and_port.to_owned();
-                ("relay", tokio::spawn(async move { relay::deliver(client, tls, &host_and_port, &batch).await }))
-            }
-            None => return vec![Outcome::Failed { reason: "no such destination".into() }; count],
-        };
+        });
         // No answer counts as an interrupted attempt.
-        let outcomes = delivery.await.unwrap_or_default();
-        for outcome in &outcomes {
-            let word = match outcome {
-                Outcome::Delivered { .. } => "delivered",
-                Outcome::Deferred { .. } => "deferred",
-                Outcome::Failed { .. } => "failed",
-            };
-            match outcome {
-                Outcome::Delivered { .. } => tracing::info!(%id, transport, "delivered"),
-                Outcome::Deferred { reason, .. } | Outcome::Failed { reason } => {
-                    tracing::warn!(%id, transport, outcome = word, reason = reason.text, "not delivered");
-                }
-            }
-            metrics::counter!("posthaste_deliveries_total", "transport" => transport, "outcome" => word).increment(1);
-        }
-        outcomes
+        delivery.await.unwrap_or_default()
+    }
+
+    async fn site(&self, destination: &Destination) -> Arc<str> {
+        let site = match convert::place(destination) {
+            Some(place) => self.ways.site(place).await,
+            None => None,
+        };
+        site.unwrap_or_else(|| Arc::from(destination.key()))
+    }
+
+    async fn way_back(&self, sender: &str) -> Option<Recipient> {
+        let hops = self.ways.routing.admit(sender, Sender::User).ok()?;
+        hops.into_iter().next().map(convert::way_back)
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! ```
 //! use services::directory::Account;
-//! use services::routes::{Admission, Hop, Refusal, Routing, Sender};
+//! use services::routes::{Admission, Hop, Outward, Refusal, Routing, Sender};
 //!
 //! let users = [Account::new("alice@example.org")?];
-//! let routing = Routing::new(vec!["example.org".into()], None, &users)?;
+//! let routing = Routing::new(vec!["example.org".into()], Outward::default(), &users)?;
 //!
 //! let mailbox = |name: &str| Hop::Mailbox { mailbox: name.into(), place: "local".into(), epoch: 0 };
 //! assert_eq!(routing.admit("Alice+news@EXAMPLE.org", Sender::Stranger), Ok(vec![mailbox("alice@example.org")]));
@@ -14,6 +14,8 @@
 //! assert_eq!(routing.admit("dave@example.net", Sender::Stranger), Err(Refusal::NotForStrangers));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+mod outward;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,6 +30,8 @@ use thiserror::Error;
 
 use crate::directory::{Account, LoginName};
 
+pub use outward::{NoRelay, NoSuchWay, NoTransport, Outward, RelayHost, Transport, Way};
+
 /// The name of the one place where the mailboxes of a single server live.
 pub const LOCAL: &str = "local";
 
@@ -36,7 +40,7 @@ pub const LOCAL: &str = "local";
 pub struct Routing {
     table: ArcSwap<Routes<Vec<u8>>>,
     domains: Vec<String>,
-    relay: Option<String>,
+    outward: Outward,
     /// Held from reading the version to swapping the table, so that it never goes back.
     rebuilding: Mutex<()>,
 }
@@ -65,11 +69,18 @@ pub enum Hop {
         /// What a delivery there says, see [`Home`].
         epoch: u64,
     },
-    /// To another server.
+    /// To a server that the table names.
     Relay {
-        /// Its name, as the table or the configuration has it.
+        /// Its name.
         hop: String,
         /// The address to give there.
+        address: String,
+    },
+    /// To a domain that is not ours, by the way that [`Outward`] says when it is delivered.
+    Outward {
+        /// The domain, folded.
+        domain: String,
+        /// The address.
         address: String,
     },
 }
@@ -83,7 +94,7 @@ pub enum Refusal {
     /// The domain is not ours, and neither is the sender: 550 5.7.1 (RFC 3463 §3.8).
     #[error("relaying is not allowed")]
     NotForStrangers,
-    /// The domain is not ours, and there is no relay to give it to: 550 5.4.4 (RFC 3463 §3.5).
+    /// The domain is not ours, and no way out is configured for it: 550 5.4.4 (RFC 3463 §3.5).
     #[error("this server has no way to that domain")]
     NoWay,
     /// It cannot be said now: 451 4.3.0 (RFC 3463 §3.4).
@@ -115,14 +126,14 @@ pub enum RoutingError {
 
 impl Routing {
     /// Makes the table. Each user is a mailbox in [`LOCAL`]; the domains given and those of the users are ours; mail for
-    /// others goes to `relay`, if there is one. In each domain `postmaster` is somebody (RFC 5321 §4.5.1): unless a user
+    /// others goes by the ways given. In each domain `postmaster` is somebody (RFC 5321 §4.5.1): unless a user
     /// has the name, the first user of the domain, or of all.
     ///
     /// # Errors
     /// A name cannot be routed, or the system has no random numbers.
-    pub fn new(domains: Vec<String>, relay: Option<String>, accounts: &[Account]) -> Result<Self, RoutingError> {
+    pub fn new(domains: Vec<String>, outward: Outward, accounts: &[Account]) -> Result<Self, RoutingError> {
         let table = ArcSwap::from_pointee(table(1, &domains, accounts)?);
-        Ok(Self { table, domains, relay, rebuilding: Mutex::new(()) })
+        Ok(Self { table, domains, outward, rebuilding: Mutex::new(()) })
     }
 
     /// Puts a table of other users in the place of the one in use. Blocks as long as writing it takes.
@@ -171,15 +182,28 @@ impl Routing {
         match route {
             Route::Mailbox { mailbox, place, epoch } => Ok(Hop::Mailbox { mailbox, place, epoch }),
             Route::Relay { hop, address } => Ok(Hop::Relay { hop, address }),
-            Route::Foreign { address } => match (sender, &self.relay) {
-                (Sender::Stranger, _) => Err(Refusal::NotForStrangers),
-                (Sender::User, None) => Err(Refusal::NoWay),
-                (Sender::User, Some(hop)) => Ok(Hop::Relay { hop: hop.clone(), address }),
+            Route::Foreign { address } => match sender {
+                Sender::Stranger => Err(Refusal::NotForStrangers),
+                Sender::User => self.leave(address),
             },
             Route::Unknown => Err(Refusal::NoSuchMailbox),
             // A target of an alias is no alias.
             Route::Moving { .. } | Route::Broken | Route::Forward(_) => Err(Refusal::NotNow),
         }
+    }
+
+    fn leave(&self, address: String) -> Result<Hop, Refusal> {
+        let domain = address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase()).unwrap_or_default();
+        match self.outward.way(&domain) {
+            Way::Closed => Err(Refusal::NoWay),
+            Way::Exchangers | Way::Relay(_) => Ok(Hop::Outward { domain, address }),
+        }
+    }
+
+    /// The ways out.
+    #[must_use]
+    pub const fn outward(&self) -> &Outward {
+        &self.outward
     }
 
     /// An alias is our own word that its targets want the mail, so strangers reach them through it.
@@ -240,7 +264,8 @@ mod tests {
     }
 
     fn routing(relay: Option<&str>, addresses: &[&str]) -> Routing {
-        Routing::new(vec!["example.org".into()], relay.map(Into::into), &accounts(addresses)).unwrap()
+        let outward = relay.map_or_else(Outward::default, |relay| Outward::new(relay.parse().unwrap()));
+        Routing::new(vec!["example.org".into()], outward, &accounts(addresses)).unwrap()
     }
 
     fn mailbox(name: &str) -> Admission {
@@ -272,7 +297,7 @@ mod tests {
     #[test]
     fn only_users_are_relayed_for_and_only_where_there_is_a_relay() {
         let with = routing(Some("smtp.example.net:25"), &["alice@example.org"]);
-        let hop = Hop::Relay { hop: "smtp.example.net:25".into(), address: "Bob+X@example.net".into() };
+        let hop = Hop::Outward { domain: "example.net".into(), address: "Bob+X@example.net".into() };
         assert_eq!(with.admit("Bob+X@Example.NET", Sender::User), Ok(vec![hop]));
         assert_eq!(with.admit("bob@example.net", Sender::Stranger), Err(Refusal::NotForStrangers));
         assert_eq!(with.admit("nobody@example.org", Sender::User), Err(Refusal::NoSuchMailbox));

@@ -25,6 +25,7 @@
 
 mod client;
 mod dialogue;
+mod fields;
 mod lmtp;
 mod options;
 mod receive;

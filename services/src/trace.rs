@@ -1,4 +1,4 @@
-//! Trace headers: where a message came from and how (RFC 5321 §4.4), and how often that was written already.
+//! Trace headers: where a message came from and how (RFC 5321 §4.4).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -46,8 +46,7 @@ impl fmt::Display for Received<'_> {
         if let Some(recipient) = self.for_one {
             write!(f, "\r\n\tfor <{recipient}>")?;
         }
-        let date = rfc2822::to_string(&self.at.to_zoned(jiff::tz::TimeZone::UTC)).map_err(|_| fmt::Error)?;
-        write!(f, ";\r\n\t{date}\r\n")
+        write!(f, ";\r\n\t{}\r\n", date(self.at))
     }
 }
 
@@ -133,59 +132,24 @@ pub(crate) const fn with(spoken: Spoken, utf8: bool, tls: bool, logged_in: bool)
     }
 }
 
+/// `Date` for a message that has none (RFC 6409 §8.1).
+pub(crate) fn date_field(at: Timestamp) -> String {
+    format!("Date: {}\r\n", date(at))
+}
+
+/// `Message-ID` for a message that has none (RFC 6409 §8.2), of a name that no other message here gets.
+pub(crate) fn message_id_field(id: &str, host: &str) -> String {
+    format!("Message-ID: <{id}@{host}>\r\n")
+}
+
+fn date(at: Timestamp) -> String {
+    // Only years beyond 9999 cannot be written.
+    rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()
+}
+
 /// `Return-Path`, which the last hop puts on top (RFC 5321 §4.4).
 pub(crate) fn return_path(sender: &str) -> String {
     format!("Return-Path: <{sender}>\r\n")
-}
-
-/// Counts the `Received` headers of a message as it streams by. RFC 5321 §6.3: a message with too many is in a loop.
-#[derive(Debug)]
-pub(crate) struct Hops {
-    count: u32,
-    /// How much of [`Self::NAME`] the line begins with; `None`: the line is another header's. Past the header nothing counts.
-    matched: Option<usize>,
-    in_header: bool,
-    line_is_empty: bool,
-}
-
-impl Hops {
-    /// More hops than any honest path has; RFC 5321 §6.3 asks for at least 100.
-    pub(crate) const MAX: u32 = 100;
-    const NAME: &'static [u8] = b"received:";
-
-    pub(crate) const fn new() -> Self {
-        Self { count: 0, matched: Some(0), in_header: true, line_is_empty: true }
-    }
-
-    /// Looks at the next octets.
-    pub(crate) fn look(&mut self, chunk: &[u8]) {
-        for octet in chunk {
-            if !self.in_header {
-                return;
-            }
-            match octet {
-                b'\n' if self.line_is_empty => self.in_header = false,
-                b'\n' => (self.matched, self.line_is_empty) = (Some(0), true),
-                b'\r' => {}
-                octet => {
-                    self.line_is_empty = false;
-                    self.matched = match self.matched {
-                        Some(at) if Self::NAME.get(at) == Some(&octet.to_ascii_lowercase()) => Some(at + 1),
-                        Some(_) | None => None,
-                    };
-                    if self.matched == Some(Self::NAME.len()) {
-                        self.count = self.count.saturating_add(1);
-                        self.matched = None;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether there are too many.
-    pub(crate) const fn is_loop(&self) -> bool {
-        self.count > Self::MAX
-    }
 }
 
 #[cfg(test)]
@@ -229,21 +193,5 @@ mod tests {
         let expected = "Received: from unknown (dns.example.net unknown)\r\n\t(before that: first.example ([192.0.2.9]))\r\n\t\
              by mail.example.org with ESMTP id abc;\r\n\tThu, 1 Jan 1970 00:00:00 +0000\r\n";
         assert_eq!(received.to_string(), expected);
-    }
-
-    #[test]
-    fn hops_are_counted_in_the_header_only_at_any_split() {
-        let text =
-            "Received: a\r\nX-Received: no\r\nreceived: b\r\n\tReceived: folded\r\n\r\nReceived: body\r\n".as_bytes();
-        for cut in 0..=text.len() {
-            let (head, tail) = text.split_at(cut);
-            let mut hops = Hops::new();
-            hops.look(head);
-            hops.look(tail);
-            assert_eq!(hops.count, 2, "cut at {cut}");
-        }
-        let mut hops = Hops::new();
-        (0..=Hops::MAX).for_each(|_| hops.look(b"Received: x\r\n"));
-        assert!(hops.is_loop());
     }
 }

@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use examples::settings::{self, Spooled};
 use examples::{DataFolder, Doors, Failure, Signals, Tls, Welcome, arguments, descriptors, log_to_stderr};
-use mailqueue::files::RealFiles;
-use mailqueue::{LogConfig, LogSpool, Queue, QueueConfig};
-use mailstore::maildir::{MaildirConfig, MaildirStore};
-use services::config::{Certificate, Config, Options, Pop3Settings, Retention};
+use services::admin;
+use services::config::{Certificate, Config, Options};
 use services::directory::{Accounts, LoginLimits, UsersFile, UsersOptions, random_password};
 use services::http::{self, Health, Numbers, Stage};
-use services::imap::{Imap, ImapOptions};
-use services::net::{ConnectionLimits, Drain, DrainHandle, Endpoint, tls};
-use services::outbound::{Outbound, TokioClock, measure};
-use services::pop3::{ApopLogin, Pop3, Pop3Options};
+use services::imap::Imap;
+use services::net::{ConnectionLimits, Drain, DrainHandle, Endpoint};
+use services::outbound::measure;
+use services::pop3::Pop3;
 use services::routes::Routing;
 use services::smtp::{Lmtp, Mx, SmtpOptions, Submission};
 use tokio::task::JoinHandle;
@@ -90,7 +89,7 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let (sessions, drain) = Drain::new();
     let proxies = config.trusted_proxies.clone();
     let limits = ConnectionLimits::except(proxies, config.connections, config.connections_per_address);
-    let mut doors = Doors::new(certificate(config, &host, &domains)?, limits, drain);
+    let mut doors = Doors::new(settings::certificate(config, &host, &domains)?, limits, drain);
     let smtp = doors.open("smtp", &config.listeners.smtp, Tls::WhenAsked)?;
     let submission = doors.open("submission", &config.listeners.submission, Tls::WhenAsked)?;
     let submissions = doors.open("submissions", &config.listeners.submissions, Tls::AtOnce)?;
@@ -100,25 +99,25 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let pop3 = doors.open("pop3", &config.listeners.pop3, Tls::WhenAsked)?;
     let pop3s = doors.open("pop3s", &config.listeners.pop3s, Tls::AtOnce)?;
     let http = doors.open_http(config.listeners.http).await?;
+    let admin = doors.open_admin(config).await?;
     let mut signals = Signals::take()?;
 
-    let store = Arc::new(open_store(folder)?);
-    let queue = open_queue(folder).await?;
+    let store = Arc::new(settings::open_store(folder)?);
+    let queue = settings::open_queue(folder, config, &host).await?;
     let created = add_users(config, &users, &domains)?;
-    let relay = config.relay.as_ref().map(ToString::to_string);
-    let routing = Arc::new(Routing::new(domains, relay, &users.accounts())?);
+    let routing = Arc::new(Routing::new(domains, config.outbound.outward.clone(), &users.accounts())?);
     let accounts = Accounts::new(Arc::clone(&users), LoginLimits::default());
 
     let (routes, who) = (|| Arc::clone(&routing), || accounts.clone());
-    let options = smtp_options(config, &host);
+    let options = settings::smtp_options(config, &host)?;
     doors.serve([smtp], Mx::new(queue.clone(), routes(), who(), &options).map_err(named)?);
     let service = Submission::new(queue.clone(), routes(), who(), &options).map_err(named)?;
     doors.serve([submission, submissions], service);
     let options = SmtpOptions { start_tls: smtp_proto::StartTls::Off, ..options };
     doors.serve([lmtp], Lmtp::new(Arc::clone(&store), routes(), who(), &options).map_err(named)?);
-    doors.serve([imap, imaps], Imap::new(Arc::clone(&store), who(), imap_options(config, &host)));
-    doors.serve([pop3, pop3s], Pop3::new(Arc::clone(&store), who(), pop3_options(config, &host)));
-    let outbound = Outbound::new(store, &host).map_err(named)?;
+    doors.serve([imap, imaps], Imap::new(Arc::clone(&store), who(), settings::imap_options(config, &host)));
+    doors.serve([pop3, pop3s], Pop3::new(Arc::clone(&store), who(), settings::pop3_options(config, &host)));
+    let outbound = settings::outbound(config, folder, &host, store, routes()).await?;
     let deliveries = tokio::spawn({
         let queue = queue.clone();
         async move { queue.run(outbound).await }
@@ -128,6 +127,7 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let (observers, observed) = Drain::new();
     let sampled = queue.clone();
     let numbers = numbers.sampling(move || measure(&sampled.counters()));
+    let operators_door = admin.map(|door| tokio::spawn(admin::serve(door, queue.clone(), observed.clone())));
     let operators = http.map(|http| tokio::spawn(http::serve(http, health.clone(), Arc::new(numbers), observed)));
 
     let doors = doors.opened();
@@ -141,15 +141,13 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
         () = signals.stop(|| ()) => std::process::exit(1),
     }
     observers.stop();
-    if let Some(operators) = operators {
+    for task in [operators, operators_door].into_iter().flatten() {
         // Whoever keeps a connection open and asks nothing does not keep the server.
-        let _ = timeout(Duration::from_secs(1), operators).await;
+        let _ = timeout(Duration::from_secs(1), task).await;
     }
     tracing::info!("stopped");
     Ok(())
 }
-
-type Spooled = Queue<LogSpool>;
 
 /// Lets sessions end, then deliveries under way, each for so long at most, then the spool's last writes.
 async fn wind_down(at_most: Duration, mut sessions: DrainHandle, queue: &Spooled, mut deliveries: JoinHandle<()>) {
@@ -204,78 +202,6 @@ fn add_users(
         }
     }
     Ok(created)
-}
-
-fn certificate(config: &Config, host: &str, domains: &[String]) -> Result<Arc<rustls::ServerConfig>, Failure> {
-    let (certificate, key) = match &config.certificate {
-        Certificate::Given { certificate, key } => (certificate, key),
-        Certificate::SelfSigned { certificate, key } => {
-            let names = ["localhost", "127.0.0.1", "::1", host].into_iter().chain(domains.iter().map(String::as_str));
-            // A certificate holds names in ASCII only.
-            let names: Vec<_> = names.filter(|name| name.is_ascii()).map(str::to_owned).collect();
-            let made = tls::ensure_self_signed(certificate, key, &names);
-            made.map_err(|error| {
-                Failure::with_remedy(error, "let this user write there, or give --certificate and --key")
-            })?;
-            (certificate, key)
-        }
-    };
-    let remedy = "give a chain and its key with --certificate and --key, or remove both files to have them made anew";
-    tls::server_config(certificate, key).map_err(|error| Failure::with_remedy(error, remedy))
-}
-
-fn open_store(folder: &DataFolder) -> Result<MaildirStore, Failure> {
-    let path = folder.join("mail");
-    MaildirStore::open(&path, &MaildirConfig::default()).map_err(|error| {
-        let remedy = format!("mail is kept in {}, which must be a folder that this user may write", path.display());
-        Failure::with_remedy(error, remedy)
-    })
-}
-
-async fn open_queue(folder: &DataFolder) -> Result<Spooled, Failure> {
-    let path = folder.join("queue");
-    let remedy = || format!("the queue is kept in {}, which must be a folder that this user may write", path.display());
-    let files = RealFiles::new(&path).map_err(|error| Failure::with_remedy(error, remedy()))?;
-    let (spool, report) =
-        LogSpool::open(files, LogConfig::default()).map_err(|error| Failure::with_remedy(error, remedy()))?;
-    tracing::debug!(?report, "queue opened");
-    Ok(Queue::open(spool, QueueConfig::default(), Arc::new(TokioClock::new())).await?)
-}
-
-fn smtp_options(config: &Config, host: &str) -> SmtpOptions {
-    use smtp_proto::{PlaintextLogin, StartTls};
-    let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
-    let (early_talk, bare_line_ends) = (config.smtp.early_talk.0, config.smtp.bare_line_ends.0);
-    let (host, message_size, trusted_proxies) = (host.to_owned(), config.message_size, config.trusted_proxies.clone());
-    let start_tls = StartTls::Offered;
-    SmtpOptions { host, start_tls, plaintext_login, message_size, early_talk, bare_line_ends, trusted_proxies }
-}
-
-fn imap_options(config: &Config, host: &str) -> ImapOptions {
-    use imap_proto::{PlaintextLogin, StartTls};
-    let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
-    ImapOptions { host: host.to_owned(), software: software(config), start_tls: StartTls::Offered, plaintext_login }
-}
-
-fn pop3_options(config: &Config, host: &str) -> Pop3Options {
-    use pop3_proto::{PlaintextLogin, Stls};
-    let plaintext_login = if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls };
-    let Pop3Settings { uidl, login_delay, expire: Retention(expire), apop } = config.pop3;
-    Pop3Options {
-        host: host.to_owned(),
-        software: software(config),
-        stls: Stls::Offered,
-        plaintext_login,
-        apop: if apop { ApopLogin::Offered } else { ApopLogin::Off },
-        uidl,
-        login_delay,
-        expire,
-        trusted_proxies: config.trusted_proxies.clone(),
-    }
-}
-
-fn software(config: &Config) -> Option<String> {
-    (!config.hide_software).then(|| "Posthaste".to_owned())
 }
 
 fn welcome(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::{File, Files};
+use super::{File, Files, Free};
 
 /// The file whose lock says that a process works on the directory.
 const LOCK: &str = "lock";
@@ -115,9 +115,11 @@ impl Files for RealFiles {
         self.directory.sync_all()
     }
 
-    fn free(&self) -> io::Result<u64> {
+    fn free(&self) -> io::Result<Free> {
         let disk = statvfs(&self.path)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        // File systems that make room for files as they need it, such as btrfs, say that they have none at all.
+        let files = if disk.f_files == 0 { u64::MAX } else { disk.f_favail };
+        Ok(Free { octets: disk.f_bavail.saturating_mul(disk.f_frsize), files })
     }
 }
 

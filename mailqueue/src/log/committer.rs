@@ -5,22 +5,26 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use crate::files::{File, Files};
-use crate::{CommitError, Custody, MessageId, RecordError, Stored};
+use crate::files::Files;
+use crate::{CommitError, Custody, Facts, MessageId, Note, RecordError, Wake};
 
-use super::codec::{Location, message_head};
-use super::format::{Kind, MINOR, SEGMENT_HEADER, SegmentHeader, Stamp, append_record, record_size};
-use super::index::{ChunkPin, SegmentFile, Shared};
-use super::yard::{Fault, Purpose, Spare, Yard, wipe};
+use super::codec::{CHUNK_HEAD, Fate, Head, Link, Location, Place, facts, message_head, notes_octets};
+use super::compact::Work;
+use super::format::{Kind, Poison, record_size};
+use super::index::{ChunkPin, SegmentFile, Shared, Stand};
+use super::listing::{Entry, Letter, Linked};
+use super::yard::{Fault, Purpose, Yard, wipe};
 
 /// What callers ask of the committer.
 pub(super) enum Request<F: Files> {
-    /// Append octets of a message. They are durable only with its commit.
-    Chunk { octets: Vec<u8>, reply: oneshot::Sender<Result<Written<F>, CommitError>> },
+    /// Append octets of a message, behind a [`CHUNK_HEAD`]. They are durable only with its commit.
+    Chunk { payload: Vec<u8>, reply: oneshot::Sender<Result<Written<F>, CommitError>> },
     /// Append the rest of a message and its commit.
     Commit(Box<Commit<F>>),
     /// Append facts.
-    Notes { id: MessageId, records: Vec<(Kind, Vec<u8>)>, reply: oneshot::Sender<Result<(), RecordError>> },
+    Facts { tidings: Tidings, reply: oneshot::Sender<Result<(), RecordError>> },
+    /// Append the queue's rules.
+    Rules { rules: Vec<u8>, reply: oneshot::Sender<Result<(), RecordError>> },
     /// Finish what came before and stop.
     Close { reply: oneshot::Sender<()> },
 }
@@ -32,32 +36,109 @@ pub(super) struct Written<F: Files> {
 }
 
 pub(super) struct Commit<F: Files> {
-    pub(super) stored: Stored,
+    pub(super) id: MessageId,
+    pub(super) wake: Wake,
     /// The chunks that are in the log already.
     pub(super) chunks: Vec<ChunkPin<F>>,
-    /// The last octets, perhaps none.
+    /// The payload of the last chunk: no octets behind its head where there is none.
     pub(super) last: Vec<u8>,
-    /// The message record behind its list of chunks.
+    /// The message record behind its head.
     pub(super) rest: Vec<u8>,
+    pub(super) beside: Option<Tidings>,
     pub(super) reply: oneshot::Sender<Result<Custody, CommitError>>,
+}
+
+/// Facts that are not laid out yet.
+pub(super) struct Tidings {
+    pub(super) id: MessageId,
+    pub(super) wake: Wake,
+    /// The notes as they are stored; `None` says that the message is done.
+    pub(super) notes: Option<Vec<u8>>,
+}
+
+impl From<Facts> for Tidings {
+    fn from(Facts { id, notes, wake }: Facts) -> Self {
+        let notes = if notes.contains(&Note::Done) { None } else { Some(notes_octets(&notes)) };
+        Self { id, wake, notes }
+    }
+}
+
+impl Tidings {
+    fn size(&self) -> usize {
+        record_size(self.notes.as_ref().map_or(0, Vec::len))
+    }
 }
 
 impl<F: Files> Request<F> {
     fn size(&self) -> usize {
         match self {
-            Self::Chunk { octets, .. } => octets.len(),
-            Self::Commit(commit) => commit.last.len() + commit.rest.len(),
-            Self::Notes { records, .. } => records.iter().map(|(_, payload)| payload.len()).sum(),
+            Self::Chunk { payload, .. } => payload.len(),
+            Self::Commit(commit) => {
+                commit.last.len() + commit.rest.len() + commit.beside.as_ref().map_or(0, Tidings::size)
+            }
+            Self::Facts { tidings, .. } => tidings.size(),
+            Self::Rules { rules, .. } => rules.len(),
             Self::Close { .. } => 0,
         }
     }
 }
 
 /// Who waits for the records in the buffer.
-enum Waiter<F: Files> {
-    Chunk { location: Location, buffer: Vec<u8>, reply: oneshot::Sender<Result<Written<F>, CommitError>> },
-    Commit { commit: Box<Commit<F>>, record: Location, chunks: Vec<Location> },
-    Notes { id: MessageId, records: Vec<(Kind, u64)>, reply: oneshot::Sender<Result<(), RecordError>> },
+pub(super) enum Waiter<F: Files> {
+    Chunk {
+        location: Location,
+        buffer: Vec<u8>,
+        reply: oneshot::Sender<Result<Written<F>, CommitError>>,
+    },
+    Commit {
+        commit: Box<Commit<F>>,
+        segment: u64,
+        letter: Letter,
+    },
+    Facts {
+        segment: u64,
+        linked: Linked,
+        reply: oneshot::Sender<Result<(), RecordError>>,
+    },
+    /// The message is done if a record before this one becomes durable.
+    Unknown {
+        reply: oneshot::Sender<Result<(), RecordError>>,
+    },
+    /// The same for facts beside a message.
+    Overtaken {
+        reply: oneshot::Sender<Result<Custody, CommitError>>,
+    },
+    Rules {
+        place: Place,
+        octets: u32,
+        reply: Option<oneshot::Sender<Result<(), RecordError>>>,
+    },
+    /// Compaction copied a chunk.
+    Copied {
+        id: MessageId,
+        location: Location,
+    },
+    /// Compaction wrote a message again.
+    Moved {
+        segment: u64,
+        letter: Letter,
+    },
+    /// Compaction wrote again that a message is done.
+    Repeated {
+        segment: u64,
+        linked: Linked,
+    },
+    /// Compaction is through with a segment.
+    Cleared {
+        segment: u64,
+    },
+}
+
+/// How a message stands once the buffer is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pending {
+    Open(Stand),
+    Done,
 }
 
 /// The segment that is written.
@@ -70,14 +151,8 @@ pub(super) struct Active<T> {
     pub(super) durable: u32,
     /// What its header says of an earlier segment.
     pub(super) poison: Option<Poison>,
-}
-
-/// A segment whose sync failed. What stands behind `trusted` may be in memory alone although later syncs succeed, so it
-/// counts as not written, and the segment is not written again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Poison {
-    number: u64,
-    trusted: u32,
+    /// What its footer will say.
+    pub(super) listing: Vec<u8>,
 }
 
 pub(super) struct Committer<F: Files> {
@@ -87,18 +162,32 @@ pub(super) struct Committer<F: Files> {
     /// `None` after a failure, until a fresh segment could be opened.
     pub(super) active: Option<Active<F::File>>,
     pub(super) next_number: u64,
-    /// Records that are laid out and not written yet, and who waits for them.
-    buffer: Vec<u8>,
-    waiters: Vec<Waiter<F>>,
+    /// Records that are laid out and not written yet, who waits for them, and how messages stand with them.
+    pub(super) buffer: Vec<u8>,
+    pub(super) waiters: Vec<Waiter<F>>,
+    pub(super) pending: HashMap<MessageId, Pending>,
     /// What the next segment's header has to say.
-    poison: Option<Poison>,
+    pub(super) poison: Option<Poison>,
     /// All failed segments that are still on disk, by number.
-    poisoned: HashMap<u64, u32>,
+    pub(super) poisoned: HashMap<u64, u32>,
     /// Empty segments that could not be retired.
     stuck: Vec<u64>,
+    /// What compaction is at.
+    pub(super) work: Work<F>,
+    /// Chunks that compaction copied, of messages that are not written again yet.
+    pub(super) copies: Vec<(MessageId, ChunkPin<F>)>,
+    /// Messages with many facts, to be written anew as one record each.
+    pub(super) long: Vec<MessageId>,
     /// Keeps other processes out.
     _lock: F::Lock,
 }
+
+/// A message with this many facts is written anew, so that finding them all takes few reads.
+pub(super) const LONG: u32 = 16;
+/// The most octets of a message record's head without its lists.
+const HEAD: usize = 80;
+/// The least octets that compaction copies after a batch.
+const STEP: usize = 64 << 10;
 
 impl<F: Files> Committer<F> {
     pub(super) fn new(
@@ -117,9 +206,13 @@ impl<F: Files> Committer<F> {
             next_number,
             buffer: Vec::new(),
             waiters: Vec::new(),
+            pending: HashMap::new(),
             poison: None,
             poisoned: HashMap::new(),
             stuck: Vec::new(),
+            work: Work::Rest,
+            copies: Vec::new(),
+            long: Vec::new(),
             _lock: lock,
         }
     }
@@ -128,15 +221,17 @@ impl<F: Files> Committer<F> {
     pub(super) fn run(mut self) {
         self.tidy(0);
         while let Ok(first) = self.requests.recv() {
+            let alive = self.shared.index().alive;
             let mut next = Some(first);
             let mut gathered = 0;
             let mut closing = None;
             while let Some(request) = next {
                 gathered += request.size();
                 match request {
-                    Request::Chunk { octets, reply } => self.chunk(octets, reply),
+                    Request::Chunk { payload, reply } => self.chunk(payload, reply),
                     Request::Commit(commit) => self.commit(commit),
-                    Request::Notes { id, records, reply } => self.notes(id, records, reply),
+                    Request::Facts { tidings, reply } => self.facts(&tidings, reply),
+                    Request::Rules { rules, reply } => self.rules(&rules, reply),
                     Request::Close { reply } => closing = Some(reply),
                 }
                 let more = closing.is_none() && gathered < self.shared.config.batch_limit;
@@ -149,15 +244,20 @@ impl<F: Files> Committer<F> {
                 let _ = reply.send(());
                 return;
             }
+            let freed = alive.saturating_sub(self.shared.index().alive) as usize;
             self.tidy(gathered);
+            // Twice what came and went, so that compaction keeps up; its records are written and synced with the next
+            // batch, which need not wait for more than that.
+            let budget = gathered.saturating_add(freed).saturating_mul(2).max(STEP);
+            self.compact(budget.min(self.shared.config.batch_limit));
         }
     }
 
-    fn chunk(&mut self, mut octets: Vec<u8>, reply: oneshot::Sender<Result<Written<F>, CommitError>>) {
-        match self.put(Kind::Chunk, &[&octets], Purpose::Mail) {
+    fn chunk(&mut self, mut payload: Vec<u8>, reply: oneshot::Sender<Result<Written<F>, CommitError>>) {
+        match self.put_chunk(&payload, Purpose::Mail) {
             Ok(location) => {
-                octets.clear();
-                self.waiters.push(Waiter::Chunk { location, buffer: octets, reply });
+                payload.truncate(CHUNK_HEAD);
+                self.waiters.push(Waiter::Chunk { location, buffer: payload, reply });
             }
             Err(fault) => {
                 let _ = reply.send(Err(fault.into()));
@@ -166,232 +266,153 @@ impl<F: Files> Committer<F> {
     }
 
     fn commit(&mut self, commit: Box<Commit<F>>) {
-        match self.put_message(&commit) {
-            Ok((record, chunks)) => self.waiters.push(Waiter::Commit { commit, record, chunks }),
-            Err(fault) => {
-                let _ = commit.reply.send(Err(fault.into()));
-            }
-        }
-    }
-
-    fn put_message(&mut self, commit: &Commit<F>) -> Result<(Location, Vec<Location>), Fault> {
-        let mut chunks: Vec<Location> = commit.chunks.iter().map(|pin| pin.location).collect();
-        if !commit.last.is_empty() {
-            chunks.push(self.put(Kind::Chunk, &[&commit.last], Purpose::Mail)?);
-        }
-        let head = message_head(commit.stored.id, &chunks);
-        self.make_room(head.len() + commit.rest.len(), Purpose::Mail)?;
-        // Looked at last, since making room may have found out that an earlier segment cannot be trusted.
-        let lost = |chunk: &Location| self.poisoned.get(&chunk.segment).is_some_and(|trusted| chunk.offset >= *trusted);
-        if chunks.iter().any(lost) {
-            return Err(Fault::Io(io::ErrorKind::Other));
-        }
-        let record = self.put(Kind::Message, &[&head, &commit.rest], Purpose::Mail)?;
-        Ok((record, chunks))
-    }
-
-    fn notes(&mut self, id: MessageId, notes: Vec<(Kind, Vec<u8>)>, reply: oneshot::Sender<Result<(), RecordError>>) {
-        if !self.shared.index().messages.contains_key(&id) {
-            let _ = reply.send(Err(RecordError::Unknown));
-            return;
-        }
-        let mut records = Vec::with_capacity(notes.len());
-        for (kind, payload) in notes {
-            match self.put(kind, &[&payload], Purpose::Facts) {
-                Ok(location) => records.push((kind, location.segment)),
-                Err(fault) => {
-                    let _ = reply.send(Err(fault.into()));
-                    return;
-                }
-            }
-        }
-        self.waiters.push(Waiter::Notes { id, records, reply });
-    }
-
-    /// Lays out a record.
-    fn put(&mut self, kind: Kind, parts: &[&[u8]], purpose: Purpose) -> Result<Location, Fault> {
-        let length = parts.iter().map(|part| part.len()).sum();
-        self.make_room(length, purpose)?;
-        let active = self.active.as_mut().ok_or(Fault::Io(io::ErrorKind::Other))?;
-        let offset = active.end + self.buffer.len() as u32;
-        append_record(&mut self.buffer, kind, active.stamp(), parts);
-        Ok(Location { segment: active.segment.number, offset, length: length as u32 })
-    }
-
-    /// Makes sure that a payload of this length fits the active segment; goes on to the next one if it does not.
-    fn make_room(&mut self, payload: usize, purpose: Purpose) -> Result<(), Fault> {
-        let size = self.shared.config.segment_size as usize;
-        let footer = record_size(0);
-        if SEGMENT_HEADER + record_size(payload) + footer > size {
-            return Err(Fault::TooLarge);
-        }
-        if let Some(active) = &self.active {
-            let end = active.end as usize + self.buffer.len();
-            if end + record_size(payload) + footer <= active.segment.size as usize {
-                return Ok(());
-            }
-        }
-        // The next file first: where there is none, the room that is left serves smaller records.
-        let spare = self.yard.take(purpose)?;
-        if let Some(active) = &mut self.active {
-            append_record(&mut self.buffer, Kind::Footer, active.stamp(), &[]);
-            // The next segment on disk is the proof that this one was synced.
-            if let Err(fault) = self.flush_synced() {
-                self.yard.add(spare);
-                return Err(fault);
-            }
-            if let Some(sealed) = self.active.take() {
-                self.shared.index().unpin(sealed.segment.number, 1);
-            }
-        }
-        self.begin_segment(spare)
-    }
-
-    /// Starts a segment in a spare file. The header is synced with the first records.
-    fn begin_segment(&mut self, spare: Spare<F::File>) -> Result<(), Fault> {
-        let epoch = fresh_epoch()?;
-        let number = self.next_number;
-        self.next_number += 1;
-        let header = SegmentHeader {
-            minor: MINOR,
-            size: spare.size,
-            number,
-            generation: 0,
-            epoch,
-            poisoned: self.poison.map_or(0, |poison| poison.number),
-            trusted: self.poison.map_or(0, |poison| poison.trusted),
+        let beside = match &commit.beside {
+            None => Ok(None),
+            Some(tidings) => self.link(tidings).map(Some),
         };
-        let Spare { name, file, size } = spare;
-        let written = file.write_all_at(&header.encode(), 0);
-        let segment = Arc::new(SegmentFile { number, epoch, size, name, file });
-        let mut index = self.shared.index();
-        index.add_segment(Arc::clone(&segment));
-        if let Err(error) = written {
-            index.unpin(number, 1);
-            return Err(error.into());
+        let link = match beside {
+            Ok(link) => link,
+            Err(Gone::Surely) => return drop(commit.reply.send(Err(CommitError::Overtaken))),
+            Err(Gone::Perhaps) => return self.waiters.push(Waiter::Overtaken { reply: commit.reply }),
+        };
+        match self.put_message(&commit, link) {
+            Ok((segment, letter)) => self.waiters.push(Waiter::Commit { commit, segment, letter }),
+            Err(fault) => drop(commit.reply.send(Err(fault.into()))),
         }
-        if let Some(poison) = self.poison {
-            index.shadow(poison.number, number);
-        }
-        drop(index);
-        let poison = self.poison.take();
-        self.active = Some(Active { segment, end: SEGMENT_HEADER as u32, sequence: 0, durable: 0, poison });
-        Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Fault> {
-        let only_chunks = self.waiters.iter().all(|waiter| match waiter {
-            Waiter::Chunk { .. } => true,
-            Waiter::Commit { .. } | Waiter::Notes { .. } => false,
-        });
-        self.write_out(if only_chunks { Sync::Later } else { Sync::Now })
-    }
-
-    fn flush_synced(&mut self) -> Result<(), Fault> {
-        self.write_out(Sync::Now)
-    }
-
-    /// Writes the buffer and tells everyone who waits for it.
-    fn write_out(&mut self, sync: Sync) -> Result<(), Fault> {
-        let Some(active) = self.active.as_mut() else { return Ok(()) };
-        if self.buffer.is_empty() {
-            return Ok(());
+    fn put_message(&mut self, commit: &Commit<F>, link: Option<Link>) -> Result<(u64, Letter), Fault> {
+        // What is known of the earlier one must not be mixed up with this.
+        if self.stand(commit.id).is_some() {
+            return Err(Fault::Io(io::ErrorKind::AlreadyExists));
         }
-        let file = &active.segment.file;
-        let written = file.write_all_at(&self.buffer, u64::from(active.end)).and_then(|()| match sync {
-            Sync::Now => file.sync_data(),
-            Sync::Later => Ok(()),
-        });
-        let length = self.buffer.len() as u32;
-        self.buffer.clear();
-        // One message with a very long list of chunks must not keep its memory for ever.
-        self.buffer.shrink_to(self.shared.config.batch_limit);
-        match written {
-            Ok(()) => {
-                active.end += length;
-                if let Sync::Now = sync {
-                    active.durable = active.end;
-                }
-                let room = u64::from(active.segment.size - active.end);
-                self.settle(room);
-                Ok(())
+        let mut chunks: Vec<Location> = commit.chunks.iter().map(|pin| pin.location).collect();
+        let notes = commit.beside.as_ref().and_then(|tidings| tidings.notes.as_deref()).unwrap_or_default();
+        let beside = link.as_ref().map(|link| facts(link, notes)).unwrap_or_default();
+        if commit.last.len() > CHUNK_HEAD {
+            // Together in one segment, where that is possible: then one entry in its list does for both.
+            let more = record_size(commit.last.len()) + HEAD + chunks.len() * 16 + beside.len() + commit.rest.len();
+            let entries = 2 * Entry::AVERAGE + chunks.len() * 12;
+            if !self.has_room(more, entries) {
+                self.make_room(commit.last.len(), Entry::AVERAGE, Purpose::Mail)?;
             }
-            Err(error) => {
-                let fault = Fault::from(error);
-                self.give_up_segment();
-                for waiter in self.waiters.drain(..) {
-                    waiter.fail(fault);
-                }
-                Err(fault)
-            }
-        }
-    }
-
-    /// Takes what was written into the index, then answers. In this order: who is told may ask for it at once.
-    fn settle(&mut self, room: u64) {
-        let mut index = self.shared.index();
-        index.room = room;
-        let mut arrivals = Arrivals::None;
-        let mut answers = Vec::with_capacity(self.waiters.len());
-        for waiter in self.waiters.drain(..) {
-            answers.push(match waiter {
-                Waiter::Chunk { location, buffer, reply } => {
-                    index.pin(location.segment);
-                    let pin = ChunkPin::adopt(Arc::clone(&self.shared), location);
-                    Answer::Chunk(reply, Written { pin, buffer })
-                }
-                Waiter::Commit { commit, record, chunks } => {
-                    let Commit { stored, chunks: pins, reply, .. } = *commit;
-                    let id = stored.id;
-                    index.add_message(id, record, &chunks);
-                    index.untaken.push_back(stored);
-                    arrivals = Arrivals::Some;
-                    Answer::Commit(reply, Custody::attest_durable(id), pins)
-                }
-                Waiter::Notes { id, records, reply } => {
-                    let mut known = Ok(());
-                    for (kind, segment) in records {
-                        let found = if kind == Kind::Done {
-                            index.remove_message(id, segment)
-                        } else {
-                            index.add_note(id, segment)
-                        };
-                        if !found {
-                            known = Err(RecordError::Unknown);
-                        }
-                    }
-                    Answer::Notes(reply, known)
-                }
+            chunks.push(if self.has_room(more, entries) {
+                self.append_chunk(&commit.last)?
+            } else {
+                self.put_chunk(&commit.last, Purpose::Mail)?
             });
         }
-        drop(index);
-        if let Arrivals::Some = arrivals {
-            self.shared.bell.ring();
+        let head = Head { id: commit.id, wake: commit.wake, over: Vec::new(), chunks, beside: link };
+        self.put_letter(head, &beside, &commit.rest, Purpose::Mail)
+    }
+
+    /// Lays out a message record.
+    pub(super) fn put_letter(
+        &mut self,
+        head: Head,
+        beside: &[u8],
+        rest: &[u8],
+        purpose: Purpose,
+    ) -> Result<(u64, Letter), Fault> {
+        let front = message_head(head.id, head.wake, &head.over, &head.chunks, beside);
+        let length = front.len() + rest.len();
+        let bound = Entry::Message(Letter::new(head.clone(), Place { segment: 0, offset: 0 }, length)).bound();
+        self.make_room(length, bound, purpose)?;
+        // Looked at last, since making room may have found out that an earlier segment cannot be trusted.
+        let lost = |chunk: &Location| {
+            self.poisoned.get(&chunk.place.segment).is_some_and(|trusted| chunk.place.offset >= *trusted)
+        };
+        if head.chunks.iter().any(lost) {
+            return Err(Fault::Io(io::ErrorKind::Other));
         }
-        // An answer that nobody waits for is dropped, and with it the pins it carries.
-        for answer in answers {
-            match answer {
-                Answer::Chunk(reply, written) => drop(reply.send(Ok(written))),
-                Answer::Commit(reply, custody, pins) => {
-                    drop(reply.send(Ok(custody)));
-                    drop(pins);
+        let place = self.append(Kind::Message, &[&front, rest])?;
+        let letter = Letter::new(head, place, length);
+        self.list(&Entry::Message(letter.clone()));
+        let stand = Stand { message: place, last: place, depth: 0 };
+        self.pending.insert(letter.id, Pending::Open(stand));
+        if let Some(linked) = &letter.beside {
+            self.pend(linked, place);
+        }
+        Ok((place.segment, letter))
+    }
+
+    fn facts(&mut self, tidings: &Tidings, reply: oneshot::Sender<Result<(), RecordError>>) {
+        let link = match self.link(tidings) {
+            Ok(link) => link,
+            Err(Gone::Surely) => return drop(reply.send(Err(RecordError::Unknown))),
+            Err(Gone::Perhaps) => return self.waiters.push(Waiter::Unknown { reply }),
+        };
+        match self.put_facts(link, tidings.notes.as_deref().unwrap_or_default(), Purpose::Facts) {
+            Ok((segment, linked)) => {
+                let depth = linked.link.depth;
+                if depth >= LONG && depth.is_multiple_of(LONG) {
+                    self.long.push(linked.link.id);
                 }
-                Answer::Notes(reply, known) => drop(reply.send(known)),
+                self.waiters.push(Waiter::Facts { segment, linked, reply });
             }
+            Err(fault) => drop(reply.send(Err(fault.into()))),
         }
     }
 
-    /// Leaves the active segment as it is, for ever: a failed sync may not be repeated into a success.
-    fn give_up_segment(&mut self) {
-        let Some(failed) = self.active.take() else { return };
-        let number = failed.segment.number;
-        let trusted = failed.durable.max(SEGMENT_HEADER as u32);
-        self.poisoned.insert(number, trusted);
-        // A segment that was never synced says nothing, and what it should have said is still to be said.
-        self.poison = if failed.durable == 0 { failed.poison } else { Some(Poison { number, trusted }) };
-        let mut index = self.shared.index();
-        index.room = 0;
-        index.unpin(number, 1);
+    /// Lays out facts.
+    pub(super) fn put_facts(&mut self, link: Link, notes: &[u8], purpose: Purpose) -> Result<(u64, Linked), Fault> {
+        let payload = facts(&link, notes);
+        let mut linked = Linked { link, offset: 0, octets: record_size(payload.len()) as u32 };
+        self.make_room(payload.len(), Entry::Facts(linked.clone()).bound(), purpose)?;
+        let place = self.append(Kind::Facts, &[&payload])?;
+        linked.offset = place.offset;
+        self.list(&Entry::Facts(linked.clone()));
+        self.pend(&linked, place);
+        Ok((place.segment, linked))
+    }
+
+    /// Says where facts belong.
+    fn link(&self, tidings: &Tidings) -> Result<Link, Gone> {
+        let stand = match self.pending.get(&tidings.id) {
+            Some(Pending::Open(stand)) => *stand,
+            Some(Pending::Done) => return Err(Gone::Perhaps),
+            None => self.shared.index().stand(tidings.id).ok_or(Gone::Surely)?,
+        };
+        let fate = match tidings.notes {
+            Some(_) => Fate::Open,
+            None => Fate::Done { over: vec![stand.message.segment] },
+        };
+        Ok(Link { id: tidings.id, previous: stand.last, depth: stand.depth, wake: tidings.wake, fate })
+    }
+
+    /// How a message stands once the buffer is written, if it is there then.
+    pub(super) fn stand(&self, id: MessageId) -> Option<Stand> {
+        match self.pending.get(&id) {
+            Some(Pending::Open(stand)) => Some(*stand),
+            Some(Pending::Done) => None,
+            None => self.shared.index().stand(id),
+        }
+    }
+
+    fn pend(&mut self, linked: &Linked, last: Place) {
+        let Link { id, depth, fate, .. } = &linked.link;
+        let pending = match (fate, self.stand(*id)) {
+            (Fate::Open, Some(stand)) => Pending::Open(Stand { message: stand.message, last, depth: depth + 1 }),
+            (Fate::Open, None) => return,
+            (Fate::Done { .. }, _) => Pending::Done,
+        };
+        self.pending.insert(*id, pending);
+    }
+
+    fn rules(&mut self, rules: &[u8], reply: oneshot::Sender<Result<(), RecordError>>) {
+        match self.put_rules(rules, Purpose::Facts) {
+            Ok((place, octets)) => self.waiters.push(Waiter::Rules { place, octets, reply: Some(reply) }),
+            Err(fault) => drop(reply.send(Err(fault.into()))),
+        }
+    }
+
+    /// Lays out the queue's rules.
+    pub(super) fn put_rules(&mut self, rules: &[u8], purpose: Purpose) -> Result<(Place, u32), Fault> {
+        self.make_room(rules.len(), Entry::AVERAGE, purpose)?;
+        let place = self.append(Kind::Rules, &[rules])?;
+        let octets = record_size(rules.len()) as u32;
+        self.list(&Entry::Rules { offset: place.offset, octets });
+        Ok((place, octets))
     }
 
     /// Takes empty segments away and prepares the next.
@@ -419,59 +440,11 @@ impl<F: Files> Committer<F> {
     }
 }
 
-impl<T> Active<T> {
-    fn stamp(&mut self) -> Stamp {
-        let sequence = self.sequence;
-        self.sequence = sequence.wrapping_add(1);
-        Stamp { epoch: self.segment.epoch, sequence, durable: self.durable }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Sync {
-    Now,
-    Later,
-}
-
-enum Arrivals {
-    None,
-    Some,
-}
-
-enum Answer<F: Files> {
-    Chunk(oneshot::Sender<Result<Written<F>, CommitError>>, Written<F>),
-    Commit(oneshot::Sender<Result<Custody, CommitError>>, Custody, Vec<ChunkPin<F>>),
-    Notes(oneshot::Sender<Result<(), RecordError>>, Result<(), RecordError>),
-}
-
-impl<F: Files> Waiter<F> {
-    fn fail(self, fault: Fault) {
-        match self {
-            Self::Chunk { reply, .. } => drop(reply.send(Err(fault.into()))),
-            Self::Commit { commit, .. } => drop(commit.reply.send(Err(fault.into()))),
-            Self::Notes { reply, .. } => drop(reply.send(Err(fault.into()))),
-        }
-    }
-}
-
-impl From<Fault> for CommitError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Full => Self::Full,
-            Fault::TooLarge => Self::TooLarge,
-            Fault::Io(kind) => Self::Failed(kind),
-        }
-    }
-}
-
-impl From<Fault> for RecordError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Full => Self::Full,
-            Fault::TooLarge => Self::Failed(io::ErrorKind::FileTooLarge),
-            Fault::Io(kind) => Self::Failed(kind),
-        }
-    }
+/// Why facts about a message have no place.
+enum Gone {
+    Surely,
+    /// If what is in the buffer becomes durable.
+    Perhaps,
 }
 
 /// A number that no earlier life of any segment had.

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use crate::files::Files;
-use crate::{CommitError, Custody, Draft, Envelope, MessageId, Stored};
+use crate::{CommitError, Custody, Draft, Envelope, Facts, MessageId, Wake};
 
-use super::codec::message_rest;
-use super::committer::{Commit, Request, Written};
+use super::codec::{CHUNK_HEAD, Course, message_rest};
+use super::committer::{Commit, Request, Tidings, Written};
 use super::index::{ChunkPin, Shared};
 
-/// A message arriving in a [`LogSpool`](super::LogSpool). It holds at most one chunk in memory; full ones go to the log,
-/// where nobody sees them before the commit.
+/// A message arriving in a [`LogSpool`](super::LogSpool). It holds at most one chunk in memory, and what is to stand above
+/// it; full chunks go to the log, where nobody sees them before the commit.
 pub struct LogDraft<F: Files> {
     shared: Arc<Shared<F>>,
     requests: Sender<Request<F>>,
     id: MessageId,
     size: u64,
+    /// What stands above all that was written.
+    above: Vec<u8>,
     chunks: Vec<ChunkPin<F>>,
+    /// The next chunk's payload, or empty.
     buffer: Vec<u8>,
     state: State,
 }
@@ -31,28 +34,30 @@ enum State {
 }
 
 impl<F: Files> LogDraft<F> {
-    pub(super) fn new(shared: Arc<Shared<F>>, requests: Sender<Request<F>>, id: MessageId) -> Self {
-        Self { shared, requests, id, size: 0, chunks: Vec::new(), buffer: Vec::new(), state: State::Whole }
+    pub(super) fn new(shared: Arc<Shared<F>>, requests: Sender<Request<F>>, id: MessageId, expected: u64) -> Self {
+        let full = shared.config.chunk();
+        let most = usize::try_from(expected).unwrap_or(full).min(full);
+        let mut buffer = Vec::with_capacity(CHUNK_HEAD + most);
+        buffer.extend_from_slice(&id.to_bytes());
+        let (above, chunks) = (Vec::new(), Vec::new());
+        Self { shared, requests, id, size: 0, above, chunks, buffer, state: State::Whole }
     }
 
     /// Octets in memory, for whoever counts them.
     pub fn memory(&self) -> usize {
-        self.buffer.capacity() + self.chunks.capacity() * size_of::<ChunkPin<F>>()
+        self.buffer.capacity() + self.above.capacity() + self.chunks.capacity() * size_of::<ChunkPin<F>>()
     }
 
-    /// Sends the buffer to the log. If this is dropped before it ends, the draft stays broken.
-    async fn send_chunk(&mut self) -> Result<(), CommitError> {
+    /// Sends a chunk to the log. If this is dropped before it ends, the draft stays broken.
+    async fn send(&mut self, payload: Vec<u8>) -> Result<Written<F>, CommitError> {
         self.state = State::Broken(CommitError::Unavailable);
-        let octets = mem::take(&mut self.buffer);
         let (reply, answer) = oneshot::async_channel();
-        let request = Request::Chunk { octets, reply };
+        let request = Request::Chunk { payload, reply };
         self.requests.send(request).map_err(|_| CommitError::Unavailable)?;
         match answer.await {
-            Ok(Ok(Written { pin, buffer })) => {
-                self.chunks.push(pin);
-                self.buffer = buffer;
+            Ok(Ok(written)) => {
                 self.state = State::Whole;
-                Ok(())
+                Ok(written)
             }
             Ok(Err(error)) => {
                 self.state = State::Broken(error.clone());
@@ -61,17 +66,38 @@ impl<F: Files> LogDraft<F> {
             Err(_) => Err(CommitError::Unavailable),
         }
     }
+
+    /// Puts what stands above everything into the first chunk, or into chunks before it.
+    async fn send_above(&mut self) -> Result<(), CommitError> {
+        let full = self.shared.config.chunk();
+        let above = mem::take(&mut self.above);
+        if self.chunks.is_empty() && above.len() + self.buffer.len() <= CHUNK_HEAD + full {
+            self.buffer.splice(CHUNK_HEAD..CHUNK_HEAD, above);
+            return Ok(());
+        }
+        let mut first = Vec::with_capacity(above.len().div_ceil(full) + self.chunks.len());
+        for piece in above.chunks(full) {
+            let payload = [self.id.to_bytes().as_slice(), piece].concat();
+            first.push(self.send(payload).await?.pin);
+        }
+        first.append(&mut self.chunks);
+        self.chunks = first;
+        Ok(())
+    }
 }
 
 impl<F: Files> Draft for LogDraft<F> {
     async fn write(&mut self, mut octets: &[u8]) -> Result<(), CommitError> {
-        let full = self.shared.config.chunk();
+        let full = CHUNK_HEAD + self.shared.config.chunk();
         while !octets.is_empty() {
             if let State::Broken(error) = &self.state {
                 return Err(error.clone());
             }
             if self.buffer.len() == full {
-                self.send_chunk().await?;
+                let payload = mem::take(&mut self.buffer);
+                let Written { pin, buffer } = self.send(payload).await?;
+                self.chunks.push(pin);
+                self.buffer = buffer;
             }
             let fits = octets.len().min(full - self.buffer.len());
             let (now, later) = octets.split_at(fits);
@@ -82,16 +108,26 @@ impl<F: Files> Draft for LogDraft<F> {
         Ok(())
     }
 
-    async fn commit(mut self, envelope: &Envelope) -> Result<Custody, CommitError> {
+    fn prepend(&mut self, octets: &[u8]) {
+        self.above.splice(..0, octets.iter().copied());
+        self.size += octets.len() as u64;
+    }
+
+    async fn commit(mut self, envelope: &Envelope, also: Option<Facts>) -> Result<Custody, CommitError> {
         if let State::Broken(error) = self.state {
             return Err(error);
         }
+        if !self.above.is_empty() {
+            self.send_above().await?;
+        }
         let (reply, answer) = oneshot::async_channel();
         let commit = Commit {
-            stored: Stored::fresh(self.id, envelope, self.size),
+            id: self.id,
+            wake: Wake::fresh(envelope),
             chunks: mem::take(&mut self.chunks),
             last: mem::take(&mut self.buffer),
-            rest: message_rest(envelope, self.size),
+            rest: message_rest(envelope, self.size, Course::FRESH),
+            beside: also.map(Tidings::from),
             reply,
         };
         self.requests.send(Request::Commit(Box::new(commit))).map_err(|_| CommitError::Unavailable)?;

@@ -3,10 +3,14 @@
 
 use std::ops::Range;
 
+use crate::files::File;
+
+use super::index::SegmentFile;
+
 /// The first octets of every segment that is in use.
 pub(super) const MAGIC: [u8; 8] = *b"phqueue\n";
 /// A reader refuses a segment of another major version, and keeps what it does not know of a newer minor one.
-pub(super) const MAJOR: u16 = 1;
+pub(super) const MAJOR: u16 = 2;
 pub(super) const MINOR: u16 = 0;
 /// Octets of a segment's header; records begin behind it.
 pub(super) const SEGMENT_HEADER: usize = 64;
@@ -14,6 +18,9 @@ pub(super) const SEGMENT_HEADER: usize = 64;
 pub(super) const RECORD_HEADER: usize = 32;
 /// Records begin at multiples of this, so that a search for the next one takes few looks.
 const ALIGNMENT: usize = 8;
+/// What stands at the end of a footer, which is the end of the segment: the length of the list in it, and the offset of
+/// the footer's record.
+const FOOTER_END: usize = 8;
 
 /// What stands at the start of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +34,15 @@ pub(super) struct SegmentHeader {
     pub(super) generation: u32,
     /// Random for each life of a file, repeated in each record: records of an earlier life are not taken for records.
     pub(super) epoch: u64,
-    /// An earlier segment whose last sync failed, or zero; of that segment, what stands behind `trusted` was refused.
-    pub(super) poisoned: u64,
+    pub(super) poisoned: Option<Poison>,
+}
+
+/// A segment whose sync failed. What stands behind `trusted` may be in memory alone although later syncs succeed, so it
+/// counts as not written, and the segment is not written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Poison {
+    pub(super) number: u64,
+    pub(super) generation: u32,
     pub(super) trusted: u32,
 }
 
@@ -53,14 +67,22 @@ impl SegmentHeader {
         fields.extend_from_slice(&self.size.to_le_bytes());
         fields.extend_from_slice(&self.number.to_le_bytes());
         fields.extend_from_slice(&self.epoch.to_le_bytes());
-        fields.extend_from_slice(&self.poisoned.to_le_bytes());
-        fields.extend_from_slice(&self.trusted.to_le_bytes());
+        let poison = self.poisoned.unwrap_or(Poison { number: 0, generation: 0, trusted: 0 });
+        fields.extend_from_slice(&poison.number.to_le_bytes());
+        fields.extend_from_slice(&poison.trusted.to_le_bytes());
         fields.extend_from_slice(&self.generation.to_le_bytes());
+        fields.extend_from_slice(&poison.generation.to_le_bytes());
         fields.resize(SEGMENT_HEADER - 4, 0);
         fields.extend_from_slice(&crc32c::crc32c(&fields).to_le_bytes());
         let mut octets = [0; SEGMENT_HEADER];
         octets.copy_from_slice(&fields);
         octets
+    }
+
+    /// The file that begins with this header.
+    pub(super) fn segment_file<T>(&self, name: String, file: T) -> SegmentFile<T> {
+        let Self { number, generation, epoch, size, .. } = *self;
+        SegmentFile { number, generation, epoch, size, name, file }
     }
 
     pub(super) fn decode(octets: &[u8; SEGMENT_HEADER]) -> Opening {
@@ -75,13 +97,13 @@ impl SegmentHeader {
         if major != MAJOR {
             return Opening::Newer(major);
         }
+        let poison = Poison { number: u64_at(octets, 32), generation: u32_at(octets, 48), trusted: u32_at(octets, 40) };
         Opening::Segment(Self {
             minor: u16_at(octets, 10),
             size: u32_at(octets, 12),
             number: u64_at(octets, 16),
             epoch: u64_at(octets, 24),
-            poisoned: u64_at(octets, 32),
-            trusted: u32_at(octets, 40),
+            poisoned: Some(poison).filter(|poison| poison.number != 0),
             generation: u32_at(octets, 44),
         })
     }
@@ -92,15 +114,13 @@ impl SegmentHeader {
 pub(super) enum Kind {
     /// Octets of a message.
     Chunk,
-    /// A message with its envelope, recipients and list of chunks: the commit.
+    /// A message with its envelope, recipients and list of chunks, and perhaps facts about another one: the commit.
     Message,
-    /// How far recipients have come.
-    Progress,
-    /// Hold or release.
-    Standing,
-    /// The message is finished with.
-    Done,
-    /// The segment ends here.
+    /// What became of a message since.
+    Facts,
+    /// The rules that the queue keeps beside its messages.
+    Rules,
+    /// The segment ends here; what is in it is listed.
     Footer,
     /// Stands where something was that is of no use.
     Filler,
@@ -113,24 +133,22 @@ impl Kind {
         match self {
             Self::Chunk => 1,
             Self::Message => 2,
-            Self::Progress => 3,
-            Self::Standing => 4,
-            Self::Done => 5,
-            Self::Footer => 6,
-            Self::Filler => 7,
+            Self::Facts => 3,
+            Self::Rules => 4,
+            Self::Footer => 5,
+            Self::Filler => 6,
             Self::Unknown(number) => number,
         }
     }
 
-    fn from_number(number: u16) -> Self {
+    pub(super) fn from_number(number: u16) -> Self {
         match number {
             1 => Self::Chunk,
             2 => Self::Message,
-            3 => Self::Progress,
-            4 => Self::Standing,
-            5 => Self::Done,
-            6 => Self::Footer,
-            7 => Self::Filler,
+            3 => Self::Facts,
+            4 => Self::Rules,
+            5 => Self::Footer,
+            6 => Self::Filler,
             other => Self::Unknown(other),
         }
     }
@@ -175,6 +193,44 @@ pub(super) fn append_record(out: &mut Vec<u8>, kind: Kind, stamp: Stamp, parts: 
     out.resize(start + record_size(length), 0);
 }
 
+/// The octets that a footer takes at least, with a list of this length.
+pub(super) fn footer_size(listing: usize) -> usize {
+    record_size(listing.saturating_add(FOOTER_END))
+}
+
+/// The payload of the footer that begins at `offset` of a segment. It fills the segment, so that it is found from the end;
+/// the caller made sure that it fits.
+pub(super) fn footer(listing: &[u8], offset: usize, size: usize) -> Vec<u8> {
+    let length = size.saturating_sub(offset + RECORD_HEADER);
+    let mut payload = Vec::with_capacity(length);
+    payload.extend_from_slice(listing);
+    payload.resize(length.saturating_sub(FOOTER_END), 0);
+    payload.extend_from_slice(&(listing.len() as u32).to_le_bytes());
+    payload.extend_from_slice(&(offset as u32).to_le_bytes());
+    payload
+}
+
+/// Reads the list in the footer of a segment, if a whole one is there.
+pub(super) fn read_listing<T: File>(file: &T, size: u32, epoch: u64) -> Option<Vec<u8>> {
+    let mut end = [0; FOOTER_END];
+    file.read_exact_at(&mut end, u64::from(size).checked_sub(FOOTER_END as u64)?).ok()?;
+    let offset = u32_at(&end, 4);
+    let length = size.checked_sub(offset)? as usize;
+    if (offset as usize) < SEGMENT_HEADER || length < footer_size(0) {
+        return None;
+    }
+    let mut octets = vec![0; length];
+    file.read_exact_at(&mut octets, u64::from(offset)).ok()?;
+    let found = read_record(&octets, 0, epoch)?;
+    if found.kind != Kind::Footer || found.end() != length {
+        return None;
+    }
+    let listing = found.payload.start..found.payload.start.checked_add(u32_at(&end, 0) as usize)?;
+    octets.truncate(listing.end);
+    octets.drain(..listing.start);
+    (octets.len() == listing.len()).then_some(octets)
+}
+
 /// A record found in a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -191,6 +247,11 @@ impl Found {
     pub(super) fn end(&self) -> usize {
         self.offset + record_size(self.payload.len())
     }
+}
+
+/// The length of the payload behind a record's header, as it says.
+pub(super) fn record_length(header: &[u8]) -> Option<usize> {
+    header.get(4..8).map(|field| u32_at(field, 0) as usize)
 }
 
 /// Reads the record at `offset`, if a whole one of this epoch is there.
@@ -282,8 +343,7 @@ mod tests {
             number: 77,
             generation: 2,
             epoch: EPOCH,
-            poisoned: 76,
-            trusted: 4096,
+            poisoned: Some(Poison { number: 76, generation: 1, trusted: 4096 }),
         };
         let octets = header.encode();
         assert_eq!(SegmentHeader::decode(&octets), Opening::Segment(header));
@@ -297,12 +357,12 @@ mod tests {
 
     #[test]
     fn another_major_version_is_told_from_damage() {
-        let header = SegmentHeader { minor: 0, size: 1, number: 1, generation: 0, epoch: 1, poisoned: 0, trusted: 0 };
+        let header = SegmentHeader { minor: 0, size: 1, number: 1, generation: 0, epoch: 1, poisoned: None };
         let mut octets = header.encode();
-        octets[8] = 2;
+        octets[8] = 3;
         let sum = crc32c::crc32c(&octets[..SEGMENT_HEADER - 4]);
         octets[SEGMENT_HEADER - 4..].copy_from_slice(&sum.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&octets), Opening::Newer(2));
+        assert_eq!(SegmentHeader::decode(&octets), Opening::Newer(3));
     }
 
     #[test]

@@ -9,20 +9,21 @@ use crate::MessageId;
 use super::yard::Fault;
 
 /// What a log held when it was opened. Everything but the first two is zero or empty after a clean stop, and the last
-/// four are always so while disks keep what they are given.
+/// four are always so while disks keep what they are given. Full segments are taken by the lists in them: what is damaged
+/// in one shows when it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Segments in use.
     pub segments: usize,
     /// Messages that are queued.
     pub messages: usize,
-    /// Pieces of messages that were arriving when the log was last closed or cut off.
+    /// Pieces of messages that were arriving when the log was last closed or cut off, in the part that is read at a start.
     pub orphan_chunks: usize,
     /// Segments with a write that a crash cut off. Nothing in it had been acknowledged.
     pub torn_tails: usize,
     /// Stretches that had been synced and cannot be read. The file they are in is in [`Report::set_aside`].
     pub damage: Vec<Damage>,
-    /// Messages whose octets are in a damaged stretch. They are held.
+    /// Messages whose octets are in a damaged stretch. Their envelopes can be read.
     pub damaged_messages: Vec<MessageId>,
     /// The types of records that a newer version wrote. They stay where they are.
     pub unknown: Vec<u16>,

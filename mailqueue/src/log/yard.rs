@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::files::{File, Files};
+use crate::files::{File, Files, Free};
 
 use super::format::SEGMENT_HEADER;
 use super::index::{SegmentFile, Shared};
@@ -42,11 +42,21 @@ impl From<io::Error> for Fault {
 /// Who wants a spare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// New mail. It leaves one spare and the disk's reserve alone.
+    /// New mail. It leaves [`KEPT`] spares and the disk's reserve alone.
     Mail,
-    /// Facts about mail that is here, which must find room when new mail finds none.
+    /// Records that move so that a segment becomes empty. They leave one spare and the reserve alone.
+    Moves,
+    /// Facts about mail that is here, which must find room when nothing else does.
     Facts,
 }
+
+/// How many spares new mail leaves alone: one for facts, and one in which compaction can make the next.
+pub(super) const KEPT: usize = 2;
+/// What facts about a message may still take until it is gone, in octets: an attempt and its outcome, the end, and their
+/// entries in footers.
+const FACTS: u64 = 512;
+/// How many new files are left to others.
+const FILES: u64 = 16;
 
 pub(super) struct Yard<F: Files> {
     shared: Arc<Shared<F>>,
@@ -69,7 +79,7 @@ impl<F: Files> Yard<F> {
 
     /// Adds a file that nothing needs any more, or removes it where there are enough.
     pub(super) fn add(&mut self, spare: Spare<F::File>) {
-        if self.spares.len() < self.shared.config.spares && spare.size == self.shared.config.segment_size {
+        if !self.is_full() && spare.size == self.shared.config.segment_size {
             self.spares.push(spare);
             self.tell();
         } else {
@@ -82,7 +92,8 @@ impl<F: Files> Yard<F> {
     /// A file to write in.
     pub(super) fn take(&mut self, purpose: Purpose) -> Result<Spare<F::File>, Fault> {
         let keep = match purpose {
-            Purpose::Mail => 1,
+            Purpose::Mail => KEPT,
+            Purpose::Moves => 1,
             Purpose::Facts => 0,
         };
         while self.spares.len() <= keep {
@@ -107,7 +118,7 @@ impl<F: Files> Yard<F> {
 
     /// Makes sure that as many spares are there as configured, where the disk has room.
     pub(super) fn fill(&mut self) -> Result<(), Fault> {
-        while self.spares.len() < self.shared.config.spares {
+        while !self.is_full() {
             self.finish_building(Purpose::Mail)?;
         }
         Ok(())
@@ -117,7 +128,7 @@ impl<F: Files> Yard<F> {
     /// grows faster than the room left shrinks. Errors leave the spare unmade; who needs it will hear of them.
     pub(super) fn step(&mut self, pace: usize) {
         if self.building.is_none() {
-            if self.spares.len() >= self.shared.config.spares || self.disk_is_short() {
+            if self.is_full() || self.disk_is_short() {
                 return;
             }
             self.building = self.begin_building(self.shared.config.segment_size).ok();
@@ -147,8 +158,8 @@ impl<F: Files> Yard<F> {
 
     fn finish_building(&mut self, purpose: Purpose) -> Result<(), Fault> {
         match purpose {
-            Purpose::Mail if self.disk_is_short() => return Err(Fault::Full),
-            Purpose::Mail | Purpose::Facts => {}
+            Purpose::Mail | Purpose::Moves if self.disk_is_short() => return Err(Fault::Full),
+            Purpose::Mail | Purpose::Moves | Purpose::Facts => {}
         }
         let mut building = match self.building.take() {
             Some(building) => building,
@@ -192,16 +203,32 @@ impl<F: Files> Yard<F> {
         let _ = self.shared.files.remove(&name);
     }
 
-    /// Whether another segment would eat into the disk's reserve.
-    fn disk_is_short(&self) -> bool {
-        let config = &self.shared.config;
-        let needed = config.reserve.saturating_add(u64::from(config.segment_size));
-        self.shared.files.free().is_ok_and(|free| free < needed)
+    /// Whether another segment would eat into the disk's reserve. A disk that does not say is asked by the writes.
+    pub(super) fn disk_is_short(&self) -> bool {
+        room(&self.shared).is_ok_and(|segments| segments == 0)
+    }
+
+    /// Whether as many spares are there as configured.
+    pub(super) fn is_full(&self) -> bool {
+        self.spares.len() >= self.wanted()
+    }
+
+    fn wanted(&self) -> usize {
+        self.shared.config.spares.saturating_add(KEPT)
     }
 
     fn tell(&self) {
         self.shared.index().spares = self.spares.len();
     }
+}
+
+/// How many more segments may be made before the reserve is reached: what is left to others, and what facts about the
+/// messages that are here will need.
+pub(super) fn room<F: Files>(shared: &Shared<F>) -> io::Result<u64> {
+    let Free { octets, files } = shared.files.free()?;
+    let facts = (shared.index().messages() as u64).saturating_mul(FACTS);
+    let octets = octets.saturating_sub(shared.config.reserve).saturating_sub(facts);
+    Ok((octets / u64::from(shared.config.segment_size)).min(files.saturating_sub(FILES)))
 }
 
 /// Says on disk that a segment is not in use any more. When this returns `Ok`, nothing in it can come back.

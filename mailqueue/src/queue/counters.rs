@@ -1,86 +1,82 @@
 //! What a queue has done, and what it has to do: numbers for metrics.
 
-use crate::Held;
+use crate::{Failure, Held};
 
-use super::step::Step;
-
-/// A snapshot. The first group only grows (from zero at each start); the second says how things are now.
+/// A snapshot. The first group only grows (from zero at each start); the second says how things are now. It costs a copy,
+/// however much is queued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Messages taken into custody.
+    /// Messages taken into custody, notifications of the queue's own included.
     pub accepted: u64,
     /// Recipients that the next hop took.
     pub delivered: u64,
     /// Attempts that failed for now, by recipient.
     pub deferred: u64,
-    /// Recipients that failed for good.
-    pub failed: u64,
+    /// Attempts without an outcome, by recipient: crashes found at a start, panics and silence of the transport.
+    pub interrupted: u64,
+    /// Recipients that were refused for good.
+    pub refused: u64,
     /// Recipients that were given up by age.
     pub expired: u64,
-    /// Recipients that were held because the spool lost their message.
+    /// Recipients that could not be delivered in the sender's time.
+    pub late: u64,
+    /// Recipients that an operator returned.
+    pub bounced: u64,
+    /// Notifications queued about ends.
+    pub notified: u64,
+    /// Notifications queued about delays.
+    pub warned: u64,
+    /// Times that nobody could be told of an end: there is no way back to the sender.
+    pub untold: u64,
+    /// Messages that were held because attempts for them ended without an outcome, again and again.
+    pub poisoned: u64,
+    /// Messages that were held because the spool lost their octets.
     pub damaged: u64,
     /// Messages removed by hand.
     pub removed: u64,
-    /// Times that the spool did not take a fact, and was asked again.
+    /// Times that the spool did not do what was asked, and was asked again.
     pub spool_errors: u64,
 
     /// Messages in the queue.
     pub messages: u64,
-    /// Recipients that wait for a time or a turn.
+    /// Messages in memory: being worked on, or waiting for a turn.
+    pub active: u64,
+    /// Recipients of these.
+    pub recipients: u64,
+    /// Messages that wait in the spool for a time, or for a site.
     pub waiting: u64,
-    /// Recipients that are being tried.
-    pub trying: u64,
-    /// Recipients held because they failed for good.
-    pub held_failed: u64,
-    /// Recipients held because they were given up.
-    pub held_expired: u64,
-    /// Recipients held because their message is damaged.
-    pub held_damaged: u64,
+    /// Messages that stay until they are released.
+    pub held: u64,
+    /// Messages whose time has come and that a rule keeps.
+    pub suspended: u64,
     /// Attempts under way.
     pub flying: u64,
-    /// Destinations with an attempt under way or due.
-    pub destinations: u64,
+    /// Sites with mail or with something to remember.
+    pub sites: u64,
+    /// Sites where nobody answers.
+    pub unreachable: u64,
 }
 
 impl Counters {
-    pub(super) fn add(&mut self, step: &Step) {
-        if let Some(count) = self.slot(step) {
-            *count += 1;
+    /// Recipients that failed for good, for whatever reason.
+    pub fn failed(&self) -> u64 {
+        self.refused + self.expired + self.late + self.bounced
+    }
+
+    pub(super) fn add_failure(&mut self, why: Failure) {
+        match why {
+            Failure::Refused => self.refused += 1,
+            Failure::Expired => self.expired += 1,
+            Failure::Late => self.late += 1,
+            Failure::Bounced => self.bounced += 1,
         }
     }
 
-    pub(super) fn subtract(&mut self, step: &Step) {
-        if let Some(count) = self.slot(step) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    pub(super) fn replace(&mut self, step: &mut Step, by: Step) {
-        self.subtract(step);
-        self.add(&by);
-        *step = by;
-    }
-
-    /// Counts what an attempt came to.
-    pub(super) fn judged(&mut self, step: &Step) {
-        match step {
-            Step::Delivered => self.delivered += 1,
-            Step::Waiting { .. } => self.deferred += 1,
-            Step::Held { why: Held::Failed, .. } => self.failed += 1,
-            Step::Held { why: Held::Expired, .. } => self.expired += 1,
-            Step::Held { why: Held::Damaged, .. } => self.damaged += 1,
-            Step::Trying { .. } => {}
-        }
-    }
-
-    fn slot(&mut self, step: &Step) -> Option<&mut u64> {
-        match step {
-            Step::Waiting { .. } => Some(&mut self.waiting),
-            Step::Trying { .. } => Some(&mut self.trying),
-            Step::Delivered => None,
-            Step::Held { why: Held::Failed, .. } => Some(&mut self.held_failed),
-            Step::Held { why: Held::Expired, .. } => Some(&mut self.held_expired),
-            Step::Held { why: Held::Damaged, .. } => Some(&mut self.held_damaged),
+    pub(super) fn add_hold(&mut self, why: Held) {
+        match why {
+            Held::Asked => {}
+            Held::Poison => self.poisoned += 1,
+            Held::Damaged => self.damaged += 1,
         }
     }
 }

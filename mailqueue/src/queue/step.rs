@@ -3,164 +3,135 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::envelope::Repeat;
-use crate::{Destination, Detail, Held, MessageId, Outcome, Progress, UnixMicros, Verdict};
+use crate::{Destination, Detail, Progress, Repeat, Schedule, UnixMicros};
 
-use super::QueueConfig;
+use super::times::Times;
 
-/// How far one recipient has come. Details are shared, since a dead host says the same to a thousand messages.
+/// How far one recipient has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    Waiting { due: Duration, attempts: u32, detail: Option<Arc<Detail>> },
-    Trying { attempt: u32, detail: Option<Arc<Detail>> },
-    Delivered,
-    Held { attempts: u32, why: Held, detail: Arc<Detail> },
+    Waiting(Wait),
+    /// An attempt is under way, or its end is being recorded. It keeps the wait before, in case that nothing comes of it.
+    Trying {
+        attempt: u32,
+        since: UnixMicros,
+        before: Wait,
+    },
+    /// Delivered or failed.
+    Ended(Progress),
 }
 
-/// What an attempt found out about one recipient.
+/// A recipient that will be tried. Words are shared, since a dead host says the same to a thousand messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    Said(Outcome),
-    /// The transport did not answer for it.
-    Silence,
-    /// The spool has lost the message's octets.
-    Damaged,
-    /// The spool could not be read now.
-    Unreadable,
+pub(super) struct Wait {
+    pub(super) due: Duration,
+    pub(super) attempts: u32,
+    /// How many attempts in a row ended without an outcome.
+    pub(super) interrupted: u32,
+    /// When the last attempt ended, and what was said.
+    pub(super) last: Option<(UnixMicros, Arc<Detail>)>,
 }
 
-/// The moment something is judged at, by both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) now: Duration,
-    pub(super) wall: UnixMicros,
-}
-
-impl Moment {
-    /// What is left of a wait that began at `since`, by the wall clock. A clock that was set back prolongs no wait, and
-    /// one that was set forward ends it.
-    fn rest_of(self, wait: Duration, since: UnixMicros) -> Duration {
-        self.now + wait.saturating_sub(self.wall.since(since))
-    }
-}
+/// What is said of an attempt that nobody answered for.
+const INTERRUPTED: &str = "the last attempt was interrupted";
 
 impl Step {
-    /// Goes on from what the spool says after a start.
+    /// Goes on from what the spool says.
+    ///
+    /// `begin` is when a message that was never tried may go. A wait for an idempotent destination ends with a start:
+    /// whatever was in the way may have been the process that ended.
     pub(super) fn resume(
         progress: Progress,
         destination: &Destination,
-        id: MessageId,
-        config: &QueueConfig,
-        moment: Moment,
+        begin: Duration,
+        schedule: &Schedule,
+        seed: u64,
+        times: &Times,
+        now: Duration,
     ) -> Self {
+        let after = |at: UnixMicros, wait: Duration| match destination.repeat() {
+            Repeat::Idempotent if times.is_earlier(at, now) => now,
+            Repeat::Idempotent | Repeat::Duplicates => times.end_of(at, wait, now),
+        };
         match progress {
-            Progress::Fresh => Self::Waiting { due: moment.now, attempts: 0, detail: None },
-            Progress::Trying { attempt, since } => {
-                let due = match destination.repeat() {
-                    Repeat::Idempotent => moment.now,
-                    Repeat::Duplicates => {
-                        moment.rest_of(config.schedule_for(destination).delay(attempt, id.seed()), since)
-                    }
-                };
-                let detail = Some(Arc::new(Detail::from("the last attempt was interrupted")));
-                Self::Waiting { due, attempts: attempt, detail }
+            Progress::Fresh => Self::Waiting(Wait { due: begin, attempts: 0, interrupted: 0, last: None }),
+            Progress::Trying { attempt, since, interrupted } => {
+                let due = after(since, schedule.delay(attempt, seed));
+                Self::Waiting(Wait::interrupted(due, attempt, since, interrupted.saturating_add(1)))
             }
             Progress::Deferred { attempts, at, until, detail } => {
-                let due = match destination.repeat() {
-                    // Whatever was in the way may have been this very process.
-                    Repeat::Idempotent => moment.now,
-                    Repeat::Duplicates => moment.rest_of(until.since(at), at),
-                };
-                Self::Waiting { due, attempts, detail: Some(Arc::new(detail)) }
+                let due = after(at, until.since(at));
+                Self::Waiting(Wait { due, attempts, interrupted: 0, last: Some((at, Arc::new(detail))) })
             }
-            Progress::Delivered { .. } => Self::Delivered,
-            Progress::Held { attempts, at: _, why, detail } => Self::Held { attempts, why, detail: Arc::new(detail) },
+            Progress::Delivered { .. } | Progress::Failed { .. } => Self::Ended(progress),
         }
     }
 
-    /// What follows from an attempt: the step, and the fact to record before the step is taken. `age` is the message's.
-    pub(super) fn judge(
-        finding: Finding,
-        attempt: u32,
-        age: Duration,
-        destination: &Destination,
-        id: MessageId,
-        config: &QueueConfig,
-        moment: Moment,
-    ) -> (Self, Progress) {
-        let (reason, asked) = match finding {
-            Finding::Said(Outcome::Delivered { detail: _ }) => {
-                return (Self::Delivered, Progress::Delivered { at: moment.wall });
-            }
-            Finding::Said(Outcome::Failed { reason }) => return hold(attempt, Held::Failed, reason, moment),
-            Finding::Said(Outcome::Deferred { reason, retry_after, class: _ }) => (reason, retry_after),
-            Finding::Silence => (Detail::from("the transport did not say what became of it"), None),
-            Finding::Unreadable => (Detail::from("the spool could not be read"), None),
-            Finding::Damaged => {
-                let reason = Detail::from("the spool cannot read the message any more");
-                return hold(attempt, Held::Damaged, reason, moment);
-            }
-        };
-        match config.schedule_for(destination).after(attempt, age, asked, id.seed()) {
-            Verdict::GiveUp => hold(attempt, Held::Expired, reason, moment),
-            Verdict::RetryAfter(wait) => {
-                let detail = reason.bounded();
-                let step =
-                    Self::Waiting { due: moment.now + wait, attempts: attempt, detail: Some(Arc::new(detail.clone())) };
-                let Moment { wall, .. } = moment;
-                (step, Progress::Deferred { attempts: attempt, at: wall, until: wall.after(wait), detail })
-            }
+    pub(super) fn waiting(&self) -> Option<&Wait> {
+        match self {
+            Self::Waiting(wait) => Some(wait),
+            Self::Trying { .. } | Self::Ended(_) => None,
         }
     }
 }
 
-fn hold(attempts: u32, why: Held, reason: Detail, moment: Moment) -> (Step, Progress) {
-    let detail = reason.bounded();
-    let step = Step::Held { attempts, why, detail: Arc::new(detail.clone()) };
-    (step, Progress::Held { attempts, at: moment.wall, why, detail })
+impl Wait {
+    pub(super) fn interrupted(due: Duration, attempts: u32, since: UnixMicros, interrupted: u32) -> Self {
+        Self { due, attempts, interrupted, last: Some((since, Arc::new(Detail::from(INTERRUPTED)))) }
+    }
+
+    /// What was said last.
+    pub(super) fn detail(&self) -> Option<&Detail> {
+        self.last.as_ref().map(|(_, detail)| &**detail)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::queue::times::Moment;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const DAWN: u64 = 1_800_000_000;
 
-    fn due(progress: Progress, destination: &Destination, wall: u64) -> Duration {
-        let moment = Moment { now: HOUR, wall: UnixMicros(wall * 1_000_000) };
-        let id = MessageId::new(UnixMicros(1), 1);
-        let step = Step::resume(progress, destination, id, &QueueConfig::default(), moment);
-        let Step::Waiting { due, .. } = step else { panic!("{step:?}") };
-        due - HOUR
+    fn wall(seconds: u64) -> UnixMicros {
+        UnixMicros((DAWN + seconds) * 1_000_000)
+    }
+
+    /// When a recipient is due in seconds after a start at the wall time `start`.
+    fn due(progress: Progress, destination: &Destination, start: u64) -> u64 {
+        let times = Times::new(Moment { now: HOUR, wall: wall(start) });
+        let still = Schedule { jitter: 0, ..Schedule::default() };
+        let step = Step::resume(progress, destination, HOUR, &still, 7, &times, HOUR);
+        let Step::Waiting(wait) = step else { panic!("{step:?}") };
+        wait.due.saturating_sub(HOUR).as_secs()
     }
 
     fn deferred() -> Progress {
-        let at = UnixMicros(1000 * 1_000_000);
-        Progress::Deferred { attempts: 3, at, until: at.after(Duration::from_secs(600)), detail: Detail::default() }
+        let at = wall(1000);
+        Progress::Deferred { attempts: 3, at, until: wall(1600), detail: Detail::default() }
     }
 
     #[test]
     fn a_wait_goes_on_where_the_last_process_left_it() {
         let remote = Destination::remote("relay");
-        assert_eq!(due(deferred(), &remote, 1000), Duration::from_secs(600));
-        assert_eq!(due(deferred(), &remote, 1500), Duration::from_secs(100));
-        assert_eq!(due(deferred(), &remote, 9999), Duration::ZERO);
+        assert_eq!(due(deferred(), &remote, 1001), 599);
+        assert_eq!(due(deferred(), &remote, 1500), 100);
+        assert_eq!(due(deferred(), &remote, 9999), 0);
     }
 
     #[test]
     fn a_clock_set_back_prolongs_no_wait() {
-        assert_eq!(due(deferred(), &Destination::remote("relay"), 1), Duration::from_secs(600));
+        assert_eq!(due(deferred(), &Destination::remote("relay"), 1), 0);
     }
 
     #[test]
     fn local_mail_goes_on_at_once_after_a_start() {
         let local = Destination::idempotent("local");
-        assert_eq!(due(deferred(), &local, 1000), Duration::ZERO);
-        let trying = Progress::Trying { attempt: 1, since: UnixMicros(1000 * 1_000_000) };
-        assert_eq!(due(trying.clone(), &local, 1000), Duration::ZERO);
-        assert!(
-            due(trying, &Destination::remote("relay"), 1000) > Duration::from_secs(60),
-            "it might hammer the relay"
-        );
+        assert_eq!(due(deferred(), &local, 1001), 0);
+        let trying = Progress::Trying { attempt: 1, since: wall(1000), interrupted: 0 };
+        assert_eq!(due(trying.clone(), &local, 1001), 0);
+        assert_eq!(due(trying, &Destination::remote("relay"), 1001), 119, "it might hammer the relay");
     }
 }

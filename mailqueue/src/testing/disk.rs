@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::files::{File, Files};
+use crate::files::{File, Files, Free};
 
 /// What a disk writes whole or not at all, in octets.
 const SECTOR: usize = 512;
@@ -50,6 +50,7 @@ struct State {
     /// Changes of names since the last sync of the directory.
     changes: Vec<Change>,
     capacity: Option<u64>,
+    files: Option<u64>,
     calls: u64,
     plan: Option<(u64, Fault)>,
     stopped: Option<io::ErrorKind>,
@@ -115,6 +116,11 @@ impl Disk {
         self.state().capacity = capacity;
     }
 
+    /// Limits how many files there may be.
+    pub fn limit_files(&self, files: Option<u64>) {
+        self.state().files = files;
+    }
+
     /// How many calls were made so far.
     pub fn calls(&self) -> u64 {
         self.state().calls
@@ -161,6 +167,7 @@ impl Disk {
             durable_names: nodes.clone(),
             names: nodes,
             capacity: state.capacity,
+            files: state.files,
             random: luck.random,
             ..State::default()
         };
@@ -371,6 +378,11 @@ impl Files for Disk {
         if self.state().names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        let state = self.state();
+        if state.files.is_some_and(|most| state.names.len() as u64 >= most) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        drop(state);
         let node = Node::default();
         self.change(Change::Add(name.to_owned(), Arc::clone(&node)))?;
         Ok(DiskFile { disk: self.clone(), node })
@@ -403,10 +415,13 @@ impl Files for Disk {
         Ok(())
     }
 
-    fn free(&self) -> io::Result<u64> {
+    fn free(&self) -> io::Result<Free> {
         self.plain_call()?;
-        let capacity = self.state().capacity;
-        Ok(capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used())))
+        let used = self.used();
+        let state = self.state();
+        let octets = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(used));
+        let files = state.files.map_or(u64::MAX, |most| most.saturating_sub(state.names.len() as u64));
+        Ok(Free { octets, files })
     }
 }
 
@@ -548,7 +563,7 @@ mod tests {
         disk.limit(Some(1000));
         let file = disk.create("a").unwrap();
         file.write_all_at(&[1; 900], 0).unwrap();
-        assert_eq!(disk.free().unwrap(), 100);
+        assert_eq!(disk.free().unwrap().octets, 100);
         assert_eq!(file.write_all_at(&[1; 200], 900).unwrap_err().kind(), io::ErrorKind::StorageFull);
         file.write_all_at(&[2; 900], 0).unwrap();
     }

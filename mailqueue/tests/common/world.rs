@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use mailqueue::testing::{Settled, VirtualClock, block_on, settle};
 use mailqueue::{
-    Batch, Clock, Destination, Detail, Envelope, MessageId, Outcome, Queue, Recipient, Spool, Transport, Trouble,
-    UnixMicros,
+    Batch, Clock, Destination, Detail, Envelope, Handed, MessageId, Outcome, Queue, Recipient, Spool, Transport,
+    Trouble, UnixMicros,
 };
 
-/// When every test begins.
-pub(crate) const DAWN: UnixMicros = UnixMicros(1_700_000_000_000_000);
+/// When every test begins: 2027-01-15.
+pub(crate) const DAWN: UnixMicros = UnixMicros(1_800_000_000_000_000);
 
 pub(crate) fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -31,11 +31,16 @@ pub(crate) fn letter(recipients: Vec<Recipient>, clock: &VirtualClock) -> Envelo
 }
 
 pub(crate) fn took() -> Outcome {
-    Outcome::Delivered { detail: Detail::from("250 ok") }
+    Outcome::Delivered { detail: Detail::from("250 ok"), handed: Handed::Mailbox }
 }
 
 pub(crate) fn later(text: &str) -> Outcome {
     Outcome::Deferred { reason: Detail::from(text), retry_after: None, class: Trouble::Message }
+}
+
+/// The site could not be reached.
+pub(crate) fn lost(text: &str) -> Outcome {
+    Outcome::Deferred { reason: Detail::from(text), retry_after: None, class: Trouble::Connection }
 }
 
 pub(crate) fn never(text: &str) -> Outcome {
@@ -47,10 +52,11 @@ pub(crate) fn never(text: &str) -> Outcome {
 pub(crate) struct Seen {
     pub(crate) at: Duration,
     pub(crate) id: MessageId,
+    pub(crate) sender: String,
     pub(crate) destination: String,
     pub(crate) addresses: Vec<String>,
     pub(crate) attempt: u32,
-    pub(crate) octets: usize,
+    pub(crate) octets: Vec<u8>,
 }
 
 /// The far side.
@@ -63,42 +69,96 @@ pub(crate) struct FarSide {
 #[derive(Debug, Default)]
 struct State {
     seen: Vec<Seen>,
-    /// What to say for an address, one answer after the other; then, and for all others, "delivered".
+    /// What to say for an address, one answer after the other; then what is always said, or "delivered".
     answers: BTreeMap<String, VecDeque<Outcome>>,
+    always: BTreeMap<String, Outcome>,
+    /// What to say wherever a site is down.
+    down: BTreeMap<String, String>,
+    /// The sites behind destinations that are not their own.
+    sites: BTreeMap<String, String>,
+    asked: Vec<String>,
+    /// Where notifications go; `None` where there is no way back.
+    way_back: Option<Destination>,
     /// How long each attempt takes.
     takes: Duration,
     flying: usize,
     most_flying: usize,
     panics: usize,
+    silences: usize,
 }
 
 impl FarSide {
     pub(crate) fn new(clock: &VirtualClock) -> Self {
-        Self { clock: clock.clone(), state: Arc::default() }
+        let state = State { way_back: Some(Destination::remote("back")), ..State::default() };
+        Self { clock: clock.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
     pub(crate) fn answer(&self, address: &str, answers: impl IntoIterator<Item = Outcome>) {
         self.state().answers.entry(address.to_owned()).or_default().extend(answers);
     }
 
+    pub(crate) fn always(&self, address: &str, answer: Outcome) {
+        self.state().always.insert(address.to_owned(), answer);
+    }
+
+    /// From now on nobody answers at a destination.
+    pub(crate) fn down(&self, destination: &str, text: &str) {
+        self.state().down.insert(destination.to_owned(), text.to_owned());
+    }
+
+    pub(crate) fn up(&self, destination: &str) {
+        self.state().down.remove(destination);
+    }
+
+    pub(crate) fn site(&self, destination: &str, site: &str) {
+        self.state().sites.insert(destination.to_owned(), site.to_owned());
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state().asked.clone()
+    }
+
+    pub(crate) fn set_way_back(&self, way: Option<Destination>) {
+        self.state().way_back = way;
+    }
+
     pub(crate) fn takes(&self, time: Duration) {
         self.state().takes = time;
     }
 
-    pub(crate) fn panic_once(&self) {
-        self.state().panics += 1;
+    pub(crate) fn panic(&self, times: usize) {
+        self.state().panics += times;
+    }
+
+    pub(crate) fn stay_silent(&self, times: usize) {
+        self.state().silences += times;
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
     }
 
+    /// What came that is no notification.
+    pub(crate) fn letters(&self) -> Vec<Seen> {
+        self.seen().into_iter().filter(|seen| !seen.sender.is_empty()).collect()
+    }
+
+    /// The notifications, as text.
+    pub(crate) fn notifications(&self) -> Vec<String> {
+        let all = self.seen().into_iter().filter(|seen| seen.sender.is_empty());
+        all.map(|seen| String::from_utf8(seen.octets).unwrap()).collect()
+    }
+
     pub(crate) fn addresses(&self) -> Vec<String> {
-        self.state().seen.iter().flat_map(|seen| seen.addresses.clone()).collect()
+        self.letters().iter().flat_map(|seen| seen.addresses.clone()).collect()
     }
 
     pub(crate) fn most_flying(&self) -> usize {
         self.state().most_flying
+    }
+
+    pub(crate) fn forget(&self) {
+        self.state().seen.clear();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,16 +166,27 @@ impl FarSide {
     }
 }
 
+impl State {
+    fn answer(&mut self, destination: &str, address: &str) -> Outcome {
+        if let Some(text) = self.down.get(destination) {
+            return lost(text);
+        }
+        let next = self.answers.get_mut(address).and_then(VecDeque::pop_front);
+        next.or_else(|| self.always.get(address).cloned()).unwrap_or_else(took)
+    }
+}
+
 impl Transport for FarSide {
     async fn deliver(&self, batch: Batch) -> Vec<Outcome> {
         // At once, whatever threads the spool reads with.
-        let octets = block_on(batch.body.reader().read_to_end()).map_or(usize::MAX, |octets| octets.len());
+        let octets = block_on(batch.body.reader().read_to_end()).unwrap_or_default();
         let addresses: Vec<String> = batch.recipients().map(|recipient| recipient.address.clone()).collect();
         let until = {
             let mut state = self.state();
             state.seen.push(Seen {
                 at: self.clock.now(),
                 id: batch.id,
+                sender: batch.envelope.sender.clone(),
                 destination: batch.destination.key().to_owned(),
                 addresses: addresses.clone(),
                 attempt: batch.attempt,
@@ -133,10 +204,22 @@ impl Transport for FarSide {
             drop(state);
             panic!("a message that no transport can bear");
         }
-        addresses
-            .iter()
-            .map(|address| state.answers.get_mut(address).and_then(VecDeque::pop_front).unwrap_or_else(took))
-            .collect()
+        if state.silences > 0 {
+            state.silences -= 1;
+            return Vec::new();
+        }
+        addresses.iter().map(|address| state.answer(batch.destination.key(), address)).collect()
+    }
+
+    async fn site(&self, destination: &Destination) -> Arc<str> {
+        let mut state = self.state();
+        state.asked.push(destination.key().to_owned());
+        state.sites.get(destination.key()).map_or(destination.key(), String::as_str).into()
+    }
+
+    async fn way_back(&self, sender: &str) -> Option<Recipient> {
+        let destination = self.state().way_back.clone()?;
+        Some(recipient(sender, &destination))
     }
 }
 

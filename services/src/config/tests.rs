@@ -19,12 +19,24 @@ fn line<const N: usize>(settings: [(&str, &str); N]) -> Result<Options, clap::Er
 }
 
 /// Every option with two values that it takes.
-const ALL: [(&str, &str, &str); 31] = [
+const ALL: [(&str, &str, &str); 45] = [
     ("data", "/srv/mail", "/srv/other"),
     ("domain", "example.net", "example.com"),
     ("user", "alice@example.net:secret", "bob@example.net:other"),
     ("users", "/etc/users", "/etc/others"),
-    ("relay", "smtp.example.com:25", "127.0.0.1:26"),
+    ("relay", "smtp.example.com:25", "mx"),
+    ("transport", "example.net=127.0.0.1:26", ".example.com=off"),
+    ("fallback-relay", "smtp.example.com:25", "127.0.0.1:26"),
+    ("relay-tls", "encrypted", "off"),
+    ("relay-logins", "/etc/logins", "/etc/l"),
+    ("source-address", "192.0.2.1", "::1"),
+    ("own-address", "192.0.2.1", "::1"),
+    ("name-server", "127.0.0.1:53", "[::1]:53"),
+    ("dnssec", "validate", "off"),
+    ("trust-anchors", "/etc/anchors", "/etc/a"),
+    ("dkim", "example.net:a:/etc/a.pem", "example.net:b:/etc/b.pem"),
+    ("queue-lifetime", "24", "48"),
+    ("delay-warning", "1", "2"),
     ("pop3-uidl", "courier", "cyrus"),
     ("pop3-expire", "30", "never"),
     ("smtp", ":25", "off"),
@@ -36,6 +48,8 @@ const ALL: [(&str, &str, &str); 31] = [
     ("pop3", "127.0.0.1:110", "off"),
     ("pop3s", "127.0.0.1:995", "off"),
     ("http", "127.0.0.1:80", "off"),
+    ("admin", "/run/admin", "off"),
+    ("admin-token", "/etc/token", "/etc/t"),
     ("plaintext-auth", "true", "false"),
     ("pop3-apop", "true", "false"),
     ("trusted-proxy", "192.0.2.0/24", "::1"),

@@ -1,18 +1,12 @@
-//! Between mail transfer, the queue and the store.
+//! What became of mail, between mail transfer, the queue and the store.
 
-use std::io;
-
-use mailqueue::{
-    Batch, CommitError, Destination, Detail, Envelope, Outcome, Parameter, Priority, Recipient, UnixMicros,
-};
+use mailqueue::{CommitError, Detail, Handed, Outcome};
 use mailstore::error::{AppendError, Trouble};
-use smtp_proto::{
-    BodyType, Class, Enhanced, ForwardPath, Mail, MailParameters, Rcpt, RcptParameters, Reply, ReplyCode, Report,
-    ReversePath,
-};
+use smtp_proto::{Enhanced, Reply, ReplyCode};
 
 use crate::directory::Why;
-use crate::routes::{Hop, Refusal};
+use crate::outbound::{Fate, Fault, NoWay, Word};
+use crate::routes::Refusal;
 
 /// What a 250 to the end of a message needs: a message that is durable. Made from either crate's `Custody`, and from nothing
 /// else.
@@ -40,115 +34,42 @@ impl Accepted {
     }
 }
 
-/// The queue's envelope for a transaction.
-pub(crate) fn envelope(from: &ReversePath, parameters: &MailParameters, recipients: Vec<Recipient>) -> Envelope {
-    let mut kept = Vec::new();
-    if let Some(body) = parameters.body {
-        kept.push(Parameter::new("BODY", body.as_str()));
-    }
-    if parameters.smtp_utf8 {
-        kept.push(Parameter::flag("SMTPUTF8"));
-    }
-    Envelope {
-        sender: sender(from),
-        recipients,
-        parameters: kept,
-        arrived: UnixMicros::now(),
-        priority: Priority::default(),
-    }
-}
-
-/// A reverse-path without its angle brackets.
-pub(crate) fn sender(from: &ReversePath) -> String {
-    from.mailbox().map(ToString::to_string).unwrap_or_default()
-}
-
-/// The queue's word for a way onward. Mailboxes know their deliveries by id; other servers do not.
-pub(crate) fn recipient(hop: Hop) -> Recipient {
-    let (address, destination) = match hop {
-        Hop::Mailbox { mailbox, place, epoch: _ } => (mailbox, Destination::idempotent(format!("{STORE}{place}"))),
-        Hop::Relay { hop, address } => (address, Destination::remote(format!("{RELAY}{hop}"))),
-    };
-    Recipient { address, destination, parameters: Vec::new() }
-}
-
-const STORE: &str = "store:";
-const RELAY: &str = "relay:";
-
-/// What a destination's key means: [`recipient`] turned round.
-pub(crate) enum Way<'a> {
-    Store,
-    Relay { host_and_port: &'a str },
-}
-
-/// Reads a destination's key.
-pub(crate) fn way(destination: &Destination) -> Option<Way<'_>> {
-    if destination.key().starts_with(STORE) {
-        return Some(Way::Store);
-    }
-    destination.key().strip_prefix(RELAY).map(|host_and_port| Way::Relay { host_and_port })
-}
-
-/// The client engine's envelope for a batch; `None` where an address does not parse, which none of ours should.
-pub(crate) fn delivery(batch: &Batch) -> Option<smtp_proto::Envelope> {
-    let from = ReversePath::parse(&format!("<{}>", batch.envelope.sender)).ok()?.into_owned();
-    let said = |keyword: &str| batch.envelope.parameters.iter().find(|p| p.keyword.eq_ignore_ascii_case(keyword));
-    let body = said("BODY").and_then(|parameter| BodyType::parse(parameter.value.as_deref()?).ok());
-    let parameters = MailParameters {
-        size: Some(batch.body.size()),
-        body,
-        smtp_utf8: said("SMTPUTF8").is_some(),
-        ..MailParameters::default()
-    };
-    let recipients = batch.recipients().map(|recipient| {
-        let to = ForwardPath::parse(&format!("<{}>", recipient.address)).ok()?.into_owned();
-        Some(Rcpt { to, parameters: RcptParameters::default() })
-    });
-    Some(smtp_proto::Envelope { mail: Mail { from, parameters }, recipients: recipients.collect::<Option<_>>()? })
-}
-
-/// The queue's word for what another server did with a message.
-pub(crate) fn outcomes(remote: &str, report: Report) -> Vec<Outcome> {
-    let class = match report.trouble {
-        Some(_) => mailqueue::Trouble::Connection,
-        None => mailqueue::Trouble::Message,
-    };
-    let outcome = |outcome: smtp_proto::Outcome| {
-        let detail = detail(remote, &outcome.said().reply);
-        match outcome {
-            smtp_proto::Outcome::Accepted(_) => Outcome::Delivered { detail },
-            smtp_proto::Outcome::Deferred(_) => Outcome::Deferred { reason: detail, retry_after: None, class },
-            smtp_proto::Outcome::Failed(_) => Outcome::Failed { reason: detail },
+/// The queue's word for what another server did with a recipient.
+pub(crate) fn outcome(fate: Fate) -> Outcome {
+    match fate {
+        Fate::Delivered { word, onward } => {
+            let handed = if onward.dsn { Handed::WithDuty } else { Handed::Relayed };
+            Outcome::Delivered { detail: detail(word), handed }
         }
-    };
-    report.outcomes.into_iter().map(outcome).collect()
+        Fate::Deferred { word, retry_after, fault } => {
+            let class = match fault {
+                Fault::Connection => mailqueue::Trouble::Connection,
+                Fault::Message => mailqueue::Trouble::Message,
+            };
+            Outcome::Deferred { reason: detail(word), retry_after, class }
+        }
+        Fate::Failed { word } => Outcome::Failed { reason: detail(word) },
+    }
 }
 
-fn detail(remote: &str, reply: &Reply) -> Detail {
-    let class = match reply.class() {
-        Class::Success => 2,
-        Class::Intermediate | Class::Transient => 4,
-        Class::Permanent => 5,
-    };
-    let status = reply.enhanced().map(|code| format!("{class}.{}.{}", code.subject(), code.detail()));
-    let text = reply.lines().collect::<Vec<_>>().join(" ");
-    Detail { text: format!("{} {text}", reply.code()), status: status.unwrap_or_default(), remote: remote.to_owned() }
+fn detail(word: Word) -> Detail {
+    Detail { text: word.text, status: word.status, remote: word.host }
+}
+
+/// There is no way to a domain.
+pub(crate) fn no_way(why: NoWay) -> Outcome {
+    let reason = Detail { text: why.to_string(), status: why.status().to_owned(), remote: String::new() };
+    if why.is_permanent() { Outcome::Failed { reason } } else { deferred(mailqueue::Trouble::Connection, reason) }
+}
+
+/// No way is configured any more.
+pub(crate) fn closed() -> Outcome {
+    let text = "no way to that domain is configured".to_owned();
+    Outcome::Failed { reason: Detail { text, status: "5.4.4".to_owned(), remote: String::new() } }
 }
 
 fn deferred(class: mailqueue::Trouble, reason: Detail) -> Outcome {
     Outcome::Deferred { reason, retry_after: None, class }
-}
-
-/// The next hop cannot be reached.
-pub(crate) fn unreachable(remote: &str, error: &io::Error) -> Outcome {
-    let text = format!("cannot connect: {error}");
-    deferred(mailqueue::Trouble::Connection, Detail { text, status: "4.4.1".to_owned(), remote: remote.to_owned() })
-}
-
-/// The connection to the next hop broke.
-pub(crate) fn lost(remote: &str) -> Outcome {
-    let text = "the connection was lost".to_owned();
-    deferred(mailqueue::Trouble::Connection, Detail { text, status: "4.4.2".to_owned(), remote: remote.to_owned() })
 }
 
 /// The message lies in the spool and cannot be read now.
@@ -168,7 +89,7 @@ pub(crate) fn unaddressable() -> Outcome {
 
 /// A mailbox has the message.
 pub(crate) fn delivered(custody: &mailstore::Custody) -> Outcome {
-    Outcome::Delivered { detail: custody.guid().into() }
+    Outcome::Delivered { detail: custody.guid().into(), handed: Handed::Mailbox }
 }
 
 /// A mailbox does not take the message.
@@ -204,7 +125,7 @@ pub(crate) fn commit_refusal(error: &CommitError) -> Reply {
         CommitError::TooLarge => {
             Reply::new(ReplyCode::STORAGE_EXCEEDED, Enhanced::new(3, 4), "the message is too large")
         }
-        CommitError::Failed(_) | CommitError::Unavailable => {
+        CommitError::Failed(_) | CommitError::Overtaken | CommitError::Unavailable => {
             Reply::new(ReplyCode::LOCAL_ERROR, Enhanced::new(3, 0), "the message could not be stored, try again later")
         }
     }

@@ -3,8 +3,8 @@
 mod answer;
 mod cache;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -331,8 +331,15 @@ fn checked(message: DnsResponse, judge: answer::Judge) -> Result<answer::Respons
 
 fn servers(options: &DnsOptions) -> Result<Vec<NameServerConfig>, DnsSetupError> {
     let servers = if options.name_servers.is_empty() {
-        let system = system_conf::read_system_conf().map_err(|error| DnsSetupError::System(error.to_string()))?;
-        system.0.name_servers
+        match system_conf::read_system_conf() {
+            Ok(system) if !system.0.name_servers.is_empty() => system.0.name_servers,
+            // resolv.conf(5): where nothing is said, one on this machine is asked.
+            Ok(_) => vec![NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into())],
+            Err(_) if !Path::new("/etc/resolv.conf").exists() => {
+                vec![NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into())]
+            }
+            Err(error) => return Err(DnsSetupError::System(error.to_string())),
+        }
     } else {
         let one = |server: &SocketAddr| {
             let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];

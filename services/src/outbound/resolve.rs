@@ -22,7 +22,7 @@ use super::tls_report::{self, TlsReports};
 use decide::{Standing, choose};
 use host::{Host, Wanted, look_up};
 
-pub use relay::{HopSecurity, MxLookup, NextHop};
+pub use relay::{HopSecurity, MxLookup, NextHop, NoHopSecurity};
 
 /// What a [`Resolver`] is made of.
 #[derive(Clone, Debug)]

@@ -45,6 +45,14 @@ impl Dialogue {
         self.user.as_ref()
     }
 
+    /// Who hands mail in: a user, or else an address.
+    pub(super) fn source(&self) -> String {
+        match &self.user {
+            Some(user) => user.address().to_owned(),
+            None => self.client.whence().named(None).to_string(),
+        }
+    }
+
     /// Answers what is no part of a transaction; gives back what is.
     pub(super) async fn event(&mut self, conn: &mut Conn, event: Event) -> Result<Option<Event>, Fault> {
         match event {

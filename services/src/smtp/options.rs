@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smtp_proto::{
-    Domain, EarlyTalk, Extensions, Limits, ParseError, PlaintextLogin, Protocol, Senders, ServerConfig, StartTls,
-    Stray, Strays,
+    DateTime, DeliverByLimit, Domain, EarlyTalk, Extensions, FutureRelease, Interval, Limits, ParseError,
+    PlaintextLogin, Protocol, Senders, ServerConfig, StartTls, Stray, Strays,
 };
 
 use crate::engine::Link;
 use crate::net::Network;
 use crate::sasl::{self, Channel};
+use crate::sign::Signer;
 
 /// What the services need to know. [`SmtpOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct SmtpOptions {
     /// Peers that say by XCLIENT for whom they speak, by XFORWARD where a message was before, and to `lmtp` by what name a
     /// queue knows a delivery. What they say is believed, and passwords may come from them without TLS. Default: nobody.
     pub trusted_proxies: Vec<Network>,
+    /// The keys by which `submission` signs what users send. Default: none.
+    pub signer: Arc<Signer>,
 }
 
 impl SmtpOptions {
@@ -46,13 +49,16 @@ impl SmtpOptions {
             early_talk: EarlyTalk::default(),
             bare_line_ends: Stray::default(),
             trusted_proxies: Vec::new(),
+            signer: Arc::default(),
         }
     }
 
     /// The service `smtp`.
     pub(super) fn mx(&self) -> Result<Configs, ParseError> {
         let early_talk = self.early_talk;
-        let config = ServerConfig { before_greeting: early_talk, before_reply: early_talk, ..self.engine()? };
+        let engine = self.engine()?;
+        let extensions = reporting(engine.extensions);
+        let config = ServerConfig { before_greeting: early_talk, before_reply: early_talk, extensions, ..engine };
         let trusted = for_proxies(config.extensions);
         Ok(self.configs(config, trusted))
     }
@@ -60,11 +66,13 @@ impl SmtpOptions {
     /// The service `submission`.
     pub(super) fn submission(&self) -> Result<Configs, ParseError> {
         let names = |channel| sasl::mechanisms(channel).iter().map(ToString::to_string).collect();
+        let engine = self.engine()?;
         let config = ServerConfig {
             senders: Senders::LoggedIn,
             mechanisms: names(Channel::Private),
             mechanisms_before_tls: names(Channel::Open),
-            ..self.engine()?
+            extensions: for_users(reporting(engine.extensions)),
+            ..engine
         };
         let trusted = for_proxies(config.extensions);
         Ok(self.configs(config, trusted))
@@ -101,6 +109,25 @@ impl SmtpOptions {
             proxies: Arc::new(proxies),
             trusted_proxies: self.trusted_proxies.clone(),
         }
+    }
+}
+
+/// What the queue knows to do with what anybody sends.
+const fn reporting(extensions: Extensions) -> Extensions {
+    Extensions { dsn: true, require_tls: true, ..extensions }
+}
+
+/// What users may ask for, and not everybody: what goes first, what waits, and what is late.
+fn for_users(extensions: Extensions) -> Extensions {
+    Extensions {
+        mt_priority: true,
+        deliver_by: Some(DeliverByLimit { shortest: None }),
+        // RFC 4865 §3: as far away as can be said; it is the user's own mail.
+        future_release: match (Interval::new(999_999_999), DateTime::new(253_402_300_799)) {
+            (Some(max_interval), Some(max_date_time)) => Some(FutureRelease { max_interval, max_date_time }),
+            (Some(_) | None, _) => None,
+        },
+        ..extensions
     }
 }
 

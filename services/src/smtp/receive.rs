@@ -1,20 +1,23 @@
 //! Mail for the queue: from the world to our users, and from our users to anybody.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mailqueue::{CommitError, Incoming, Queue, Recipient, Spool};
 use smtp_proto::{Enhanced, Event, ForwardPath, Mail, ParseError, Rcpt, Reply, ReplyCode, ReversePath, ServerSession};
+use tokio::task::spawn_blocking;
 
 use super::SmtpOptions;
 use super::dialogue::{Conn, Dialogue, refuse};
+use super::fields::Fields;
 use super::options::Configs;
 use crate::convert::{self, Accepted};
 use crate::directory::{Account, Accounts};
 use crate::engine::{Close, Link};
 use crate::net::{Fault, Handler, Next, Service};
 use crate::routes::{Hop, Routing, Sender};
-use crate::trace::Hops;
+use crate::sign::{Signer, Signing};
+use crate::trace;
 
 /// The service `smtp`: takes mail from anybody for the mailboxes that the routes know. Offers no login, and relays for nobody
 /// but a user whom a trusted proxy has logged in.
@@ -33,6 +36,7 @@ struct Shared<S: Spool> {
     routing: Arc<Routing>,
     accounts: Accounts,
     configs: Configs,
+    signer: Arc<Signer>,
 }
 
 impl<S: Spool> Shared<S> {
@@ -44,7 +48,8 @@ impl<S: Spool> Shared<S> {
         options: &SmtpOptions,
         configs: Configs,
     ) -> Arc<Self> {
-        Arc::new(Self { name, host: options.host.clone(), queue, routing, accounts, configs })
+        let (host, signer) = (options.host.clone(), Arc::clone(&options.signer));
+        Arc::new(Self { name, host, queue, routing, accounts, configs, signer })
     }
 
     fn connect(self: &Arc<Self>, link: Link) -> (ServerSession, ReceiveSession<S>) {
@@ -128,9 +133,18 @@ enum Message<S: Spool> {
     /// DATA has not come.
     Awaited,
     /// It comes in.
-    Arriving { incoming: Incoming<S>, hops: Hops },
+    Arriving(Box<Arriving<S>>),
     /// It cannot be taken; the rest of it is passed over.
     Refused(CommitError),
+}
+
+struct Arriving<S: Spool> {
+    incoming: Incoming<S>,
+    /// The header of this hop.
+    received: String,
+    fields: Fields,
+    /// For a user's message from a domain that has a key.
+    signing: Option<Signing>,
 }
 
 impl<S: Spool> Handler<ServerSession> for ReceiveSession<S> {
@@ -186,25 +200,32 @@ impl<S: Spool> ReceiveSession<S> {
         let Ok(hops) = self.shared.routing.admit(mailbox.as_str(), Sender::Stranger) else { return false };
         hops.iter().any(|hop| match hop {
             Hop::Mailbox { mailbox, .. } => mailbox == user.address(),
-            Hop::Relay { .. } => false,
+            Hop::Relay { .. } | Hop::Outward { .. } => false,
         })
     }
 
+    /// On whose word the message comes.
+    fn sender(&self) -> Sender {
+        if self.dialogue.user().is_some() { Sender::User } else { Sender::Stranger }
+    }
+
     fn rcpt(&mut self, conn: &mut Conn, rcpt: &Rcpt) -> Result<(), Fault> {
+        let sender = self.sender();
         let Some(transaction) = &mut self.transaction else {
             conn.speak(|engine, now, out| engine.decline(now, out));
             return Ok(());
         };
-        let sender = if self.dialogue.user().is_some() { Sender::User } else { Sender::Stranger };
         let address = match &rcpt.to {
             ForwardPath::Postmaster => "postmaster",
             ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
         };
         match self.shared.routing.admit(address, sender) {
             Ok(hops) => {
-                for recipient in hops.into_iter().map(convert::recipient) {
+                for recipient in hops.into_iter().map(|hop| convert::recipient(hop, rcpt)) {
                     // Whoever is named twice gets the message once.
-                    if !transaction.recipients.contains(&recipient) {
+                    let known =
+                        |one: &Recipient| one.address == recipient.address && one.destination == recipient.destination;
+                    if !transaction.recipients.iter().any(known) {
                         transaction.recipients.push(recipient);
                     }
                 }
@@ -220,31 +241,38 @@ impl<S: Spool> ReceiveSession<S> {
             conn.speak(|engine, now, out| engine.decline(now, out));
             return Ok(());
         };
-        let Mail { from, parameters } = &transaction.mail;
         let recipients = std::mem::take(&mut transaction.recipients);
         let for_one = match recipients.as_slice() {
             [one] => Some(one.address.clone()),
             _ => None,
         };
-        let mut incoming = match self.shared.queue.begin(convert::envelope(from, parameters, recipients)).await {
+        let mail = &transaction.mail;
+        let envelope = convert::envelope(mail, recipients, self.dialogue.source());
+        let incoming = match self.shared.queue.begin(envelope).await {
             Ok(incoming) => incoming,
             Err(error) => return refuse(conn, &convert::commit_refusal(&error)),
         };
-        let (id, host) = (incoming.id().to_string(), &self.shared.host);
-        let received = self.dialogue.received(conn.link(), host, &id, parameters.smtp_utf8, for_one.as_deref());
-        if let Err(error) = incoming.write(received.as_bytes()).await {
-            return refuse(conn, &convert::commit_refusal(&error));
-        }
-        transaction.message = Message::Arriving { incoming, hops: Hops::new() };
+        let (id, utf8) = (incoming.id().to_string(), mail.parameters.smtp_utf8);
+        let received = self.dialogue.received(conn.link(), &self.shared.host, &id, utf8, for_one.as_deref());
+        // What strangers send is theirs to sign.
+        let signing = self.dialogue.user().and_then(|user| {
+            let domain = mail.from.mailbox().map(|mailbox| mailbox.domain().to_string());
+            self.shared.signer.begin(domain.as_deref().unwrap_or(user.domain()), SystemTime::now())
+        });
+        transaction.message =
+            Message::Arriving(Box::new(Arriving { incoming, received, fields: Fields::new(), signing }));
         conn.speak(|engine, now, out| engine.accept(now, out))?;
         Ok(())
     }
 
     async fn chunk(&mut self, conn: &mut Conn, chunk: &[u8]) -> Result<(), Fault> {
         let Some(Transaction { message, .. }) = &mut self.transaction else { return Ok(()) };
-        let Message::Arriving { incoming, hops } = message else { return Ok(()) };
-        hops.look(chunk);
-        if let Err(error) = incoming.write(chunk).await {
+        let Message::Arriving(arriving) = message else { return Ok(()) };
+        arriving.fields.look(chunk);
+        if let Some(signing) = &mut arriving.signing {
+            signing.write(chunk);
+        }
+        if let Err(error) = arriving.incoming.write(chunk).await {
             *message = Message::Refused(error);
             conn.speak(|engine, _, _| engine.discard_body())?;
         }
@@ -257,11 +285,11 @@ impl<S: Spool> ReceiveSession<S> {
             return Ok(());
         };
         let incoming = match message {
-            Message::Arriving { hops, .. } if hops.is_loop() => {
+            Message::Arriving(arriving) if arriving.fields.is_loop() => {
                 let text = "too many hops, the message is in a loop";
                 return refuse(conn, &Reply::new(ReplyCode::FAILED, Enhanced::new(4, 6), text));
             }
-            Message::Arriving { incoming, .. } => incoming,
+            Message::Arriving(arriving) => topped(*arriving, self.sender(), Arc::clone(&self.shared)).await?,
             Message::Refused(error) => return refuse(conn, &convert::commit_refusal(&error)),
             Message::Awaited => {
                 conn.speak(|engine, now, out| engine.decline(now, out));
@@ -282,6 +310,32 @@ impl<S: Spool> ReceiveSession<S> {
         };
         refuse(conn, &reply)
     }
+}
+
+/// Puts on top of a message what belongs there: where it came from, and for a user's what every message has
+/// (RFC 6409 §8.1, §8.2), and a signature.
+async fn topped<S: Spool>(arriving: Arriving<S>, sender: Sender, shared: Arc<Shared<S>>) -> Result<Incoming<S>, Fault> {
+    let Arriving { mut incoming, received, fields, signing } = arriving;
+    let id = incoming.id();
+    let mut top = String::new();
+    if sender == Sender::User {
+        if !fields.date {
+            top.push_str(&trace::date_field(jiff::Timestamp::now()));
+        }
+        if !fields.message_id {
+            top.push_str(&trace::message_id_field(&id.to_string(), &shared.host));
+        }
+    }
+    incoming.prepend(top.as_bytes());
+    if let Some(signing) = signing {
+        // A signature takes a millisecond, for which others would wait here.
+        match spawn_blocking(move || signing.finish(top.as_bytes())).await? {
+            Ok(signatures) => incoming.prepend(&signatures),
+            Err(error) => tracing::warn!(%id, %error, "message not signed"),
+        }
+    }
+    incoming.prepend(received.as_bytes());
+    Ok(incoming)
 }
 
 /// RFC 1870 §6.1: said before the message is sent. Where the disk does not say what room it has, the writes will.

@@ -47,7 +47,7 @@ async fn a_message_with_lone_line_ends_is_refused() {
         let said = node.session(&*node.mx, &text).await;
         assert!(said.ends_with("554 5.6.0 message holds a lone CR or LF\r\n221 2.0.0 goodbye\r\n"), "{said}");
     }
-    assert!(node.queue.list(None, 10).is_empty() && node.inbox(ALICE).await.is_empty());
+    assert!(node.queued().await.is_empty() && node.inbox(ALICE).await.is_empty());
 }
 
 #[tokio::test]

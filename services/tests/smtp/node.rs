@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailqueue::{MemorySpool, Queue, QueueConfig, Spool};
+use mailqueue::{Entry, Filter, MemorySpool, Queue, QueueConfig, Spool};
 use mailstore::memory::MemoryStore;
 use mailstore::{Account as _, Mailbox as _, Reader as _, Recent, Store as _};
 use services::directory::{Account, Accounts, AttemptLimits, LoginLimits, UsersFile, UsersOptions};
 use services::engine::Link;
 use services::net::tls::Upgrade;
 use services::net::{Connection, Drain, DrainHandle, Service, drive};
-use services::outbound::{Outbound, TokioClock};
-use services::routes::Routing;
+use services::outbound::{
+    ClientTls, CourierOptions, Couriers, DnsOptions, Dnssec, Outbound, Relays, Resolver, ResolverOptions, TokioClock,
+};
+use services::routes::{Outward, Routing};
 use services::smtp::{Lmtp, Mx, SmtpOptions, Submission};
 use smtp_proto::PlaintextLogin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -35,6 +37,22 @@ pub(crate) fn options(host: &str) -> SmtpOptions {
     SmtpOptions { plaintext_login: PlaintextLogin::Always, message_size: 1 << 20, ..SmtpOptions::new(host) }
 }
 
+fn outward(relay: Option<SocketAddr>) -> Outward {
+    relay.map_or_else(Outward::default, |relay| Outward::new(relay.to_string().parse().unwrap()))
+}
+
+/// Sends to others without asking anybody about names.
+fn outbound(store: &Arc<MemoryStore>, routing: &Arc<Routing>, host: &str) -> Outbound<MemoryStore> {
+    let tls = ClientTls::new(rustls::RootCertStore::empty());
+    let dns =
+        DnsOptions { dnssec: Dnssec::Off, name_servers: vec!["127.0.0.1:1".parse().unwrap()], ..DnsOptions::default() };
+    let options = ResolverOptions { dns, sts: None, tls: tls.clone(), ..ResolverOptions::new(host) };
+    let client = smtp_proto::ClientConfig::new(smtp_proto::Domain::parse(host).unwrap().into_owned());
+    let couriers = Couriers::new(CourierOptions::new(client, tls));
+    let resolver = Arc::new(Resolver::new(options).unwrap());
+    Outbound::new(Arc::clone(store), Arc::clone(routing), resolver, couriers, Relays::default())
+}
+
 impl Node {
     pub(crate) async fn new(host: &str, users: &[&str], relay: Option<SocketAddr>) -> Self {
         Self::with(MemorySpool::default(), options(host), users, relay).await
@@ -50,15 +68,14 @@ impl<S: Spool> Node<S> {
             file.set_password(user, b"secret").unwrap();
         }
         let found: Vec<Account> = users.iter().map(|user| Account::new(user).unwrap()).collect();
-        let routing = Arc::new(
-            Routing::new(vec![found[0].domain().to_owned()], relay.map(|relay| relay.to_string()), &found).unwrap(),
-        );
+        let routing = Arc::new(Routing::new(vec![found[0].domain().to_owned()], outward(relay), &found).unwrap());
         let attempts = AttemptLimits { first_delay: Duration::ZERO, per_address: 1, ..AttemptLimits::default() };
         let accounts = Accounts::new(file, LoginLimits { attempts, ..LoginLimits::default() });
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(TokioClock::new());
-        let queue = Queue::open(spool, QueueConfig::default(), clock).await.unwrap();
-        let outbound = Outbound::new(Arc::clone(&store), host).unwrap();
+        let config = QueueConfig { tell_within: Duration::from_millis(50), ..QueueConfig::default() };
+        let queue = Queue::open(spool, config, clock).await.unwrap();
+        let outbound = outbound(&store, &routing, host);
         let runner = queue.clone();
         tokio::spawn(async move { runner.run(outbound).await });
         let mx = Mx::new(queue.clone(), Arc::clone(&routing), accounts.clone(), &options).unwrap();
@@ -95,6 +112,10 @@ impl<S: Spool> Node<S> {
         said
     }
 
+    pub(crate) async fn queued(&self) -> Vec<Entry> {
+        self.queue.list(&Filter::default(), None, 10).await.unwrap().entries
+    }
+
     pub(crate) async fn inbox(&self, user: &str) -> Vec<String> {
         let inbox = self.store.open(user).await.unwrap().open("INBOX").await.unwrap();
         let snapshot = inbox.snapshot(Recent::Peek).await.unwrap();
@@ -119,7 +140,7 @@ impl<S: Spool> Node<S> {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{user} has no {count} messages: {:?}", self.queue.list(None, 10));
+        panic!("{user} has no {count} messages: {:?}", self.queued().await);
     }
 }
 

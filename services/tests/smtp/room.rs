@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 
 use mailqueue::{
-    Body, CommitError, Envelope, MemorySpool, MessageId, Note, ReadError, RecordError, Space, Spool, Stored,
+    Body, CommitError, Facts, MemorySpool, MessageId, ReadError, RecordError, Space, Spool, Stored, Taken,
 };
 
 use crate::node::{Node, options};
@@ -19,7 +19,7 @@ impl Spool for Small {
         self.0.begin(id, expected)
     }
 
-    fn take(&self, limit: usize) -> impl Future<Output = Result<Vec<Stored>, ReadError>> + Send {
+    fn take(&self, limit: usize) -> impl Future<Output = Result<Vec<Taken>, ReadError>> + Send {
         self.0.take(limit)
     }
 
@@ -27,12 +27,24 @@ impl Spool for Small {
         self.0.arrived()
     }
 
-    fn read(&self, id: MessageId) -> impl Future<Output = Result<(Envelope, Body), ReadError>> + Send {
-        self.0.read(id)
+    fn read(&self, ids: &[MessageId]) -> impl Future<Output = Vec<Result<Stored, ReadError>>> + Send {
+        self.0.read(ids)
     }
 
-    fn record(&self, id: MessageId, notes: Vec<Note>) -> impl Future<Output = Result<(), RecordError>> + Send {
-        self.0.record(id, notes)
+    fn body(&self, id: MessageId) -> impl Future<Output = Result<Body, ReadError>> + Send {
+        self.0.body(id)
+    }
+
+    fn record(&self, facts: Facts) -> impl Future<Output = Result<(), RecordError>> + Send {
+        self.0.record(facts)
+    }
+
+    fn rules(&self) -> impl Future<Output = Result<Vec<u8>, ReadError>> + Send {
+        self.0.rules()
+    }
+
+    fn keep_rules(&self, rules: Vec<u8>) -> impl Future<Output = Result<(), RecordError>> + Send {
+        self.0.keep_rules(rules)
     }
 
     async fn space(&self) -> io::Result<Space> {

@@ -18,7 +18,7 @@ async fn what_comes_in_by_smtp_lies_in_the_mailbox_as_it_was_sent() {
         assert!(trace.starts_with("Return-Path: <a@b.example>\r\nReceived: from client.example (local)\r\n\tby mail."));
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(node.queue.list(None, 10).is_empty());
+    assert!(node.queued().await.is_empty());
 }
 
 #[tokio::test]

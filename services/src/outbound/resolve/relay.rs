@@ -1,6 +1,7 @@
 //! The way to a next hop that the operator has configured.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio::net::lookup_host;
@@ -51,6 +52,26 @@ pub enum HopSecurity {
     /// By its TLSA records if it has some, else as [`Opportunistic`](Self::Opportunistic).
     #[default]
     Discovered,
+}
+
+/// The word does not say how a connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a way to use TLS; write off, opportunistic, encrypted, verified or discovered")]
+pub struct NoHopSecurity;
+
+impl FromStr for HopSecurity {
+    type Err = NoHopSecurity;
+
+    fn from_str(text: &str) -> Result<Self, NoHopSecurity> {
+        match text {
+            "off" => Ok(Self::Clear),
+            "opportunistic" => Ok(Self::Opportunistic),
+            "encrypted" => Ok(Self::Encrypted),
+            "verified" => Ok(Self::Verified),
+            "discovered" => Ok(Self::Discovered),
+            _ => Err(NoHopSecurity),
+        }
+    }
 }
 
 impl Resolver {

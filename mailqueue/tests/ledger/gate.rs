@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use mailqueue::files::{File, Files};
+use mailqueue::files::{File, Files, Free};
 use mailqueue::testing::{Disk, DiskFile};
 
 /// A disk whose syncs wait at a gate.
@@ -74,7 +74,7 @@ impl Files for Gated {
     fn sync_dir(&self) -> io::Result<()> {
         self.disk.sync_dir()
     }
-    fn free(&self) -> io::Result<u64> {
+    fn free(&self) -> io::Result<Free> {
         self.disk.free()
     }
 }
