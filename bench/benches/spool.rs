@@ -81,7 +81,7 @@ fn main() {
             block_on(async {
                 let mut draft = log.begin(id, 0).await.unwrap();
                 draft.write(&body).await.unwrap();
-                let custody = draft.commit(&envelope()).await.unwrap();
+                let custody = draft.commit(&envelope(), None).await.unwrap();
                 assert_eq!(custody.id(), id);
             });
         };

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::places::{free_address, program};
+use crate::places::{free_address, mailctl, program};
 use crate::servers::VERIFIER;
 use crate::{PASSWORD, Processes, postfix};
 
@@ -28,8 +28,7 @@ pub enum Make {
 /// What becomes of the mail that a server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Onward {
-    /// It stays. Postfix puts it on hold. Ours is for a mailbox that cannot be opened, so that each message is tried once,
-    /// which costs two more notes in the log, and waits.
+    /// It stays. Postfix puts it on hold. For ours all mail to the domain is suspended.
     Nowhere,
     /// To the server at this address, whether somebody listens there or not.
     To(SocketAddr),
@@ -86,6 +85,9 @@ impl Mailer {
             sleep(Duration::from_millis(1));
         }
         let greeted_after = begin.elapsed();
+        if (make, onward) == (Make::Ours, Onward::Nowhere) {
+            tool(folder, &["suspend", "domain=example.org"]);
+        }
         Self { make, folder: folder.to_owned(), address, http, processes, recipient, login, greeted_after }
     }
 
@@ -135,7 +137,7 @@ impl Mailer {
     #[must_use]
     pub fn queued(&self) -> u64 {
         match self.make {
-            Make::Ours => self.number("posthaste_queue_messages"),
+            Make::Ours => self.numbers("posthaste_queue_messages"),
             Make::Postfix => {
                 let queues = ["maildrop", "incoming", "active", "deferred", "hold"];
                 queues.iter().map(|queue| postfix::count(&self.folder, queue)).sum()
@@ -147,36 +149,50 @@ impl Mailer {
     #[must_use]
     pub fn busy(&self) -> u64 {
         match self.make {
-            Make::Ours => self.number("posthaste_queue_recipients{state=\"trying\"}"),
+            Make::Ours => {
+                self.numbers("posthaste_queue_deliveries") + self.numbers("posthaste_queue_messages{state=\"active\"}")
+            }
             Make::Postfix => postfix::count(&self.folder, "incoming") + postfix::count(&self.folder, "active"),
         }
     }
 
-    /// Lists the queue as an operator would, and says how long that took; `None` where that cannot be done.
+    /// Lists the queue as an operator would, and says how long that took.
     #[must_use]
-    pub fn list(&self) -> Option<Duration> {
+    pub fn list(&self) -> Duration {
         let begin = Instant::now();
         match self.make {
-            Make::Ours => return None,
+            Make::Ours => tool(&self.folder, &["list"]),
             Make::Postfix => drop(postfix::tool(&self.folder, "postqueue", &["-p"])),
         }
-        Some(begin.elapsed())
+        begin.elapsed()
     }
 
-    /// Tries all that waits at once, where there is a way to ask for it.
+    /// Tries all that waits at once.
     pub fn flush(&self) {
         match self.make {
-            // What is due at a start is tried then.
-            Make::Ours => {}
+            Make::Ours => tool(&self.folder, &["retry", "--all", "--yes"]),
             Make::Postfix => drop(postfix::tool(&self.folder, "postqueue", &["-f"])),
         }
     }
 
-    fn number(&self, metric: &str) -> u64 {
+    /// The sum of a metric over its labels, or over those that its name is given with.
+    fn numbers(&self, metric: &str) -> u64 {
         let page = fetch(self.http).unwrap_or_default();
-        let line = page.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
-        line.and_then(|value| value.parse::<f64>().ok()).unwrap_or_default() as u64
+        let values = page.lines().filter_map(|line| {
+            let rest = line.strip_prefix(metric)?;
+            let value = rest.strip_prefix('{').map_or(Some(rest), |labels| Some(labels.split_once('}')?.1))?;
+            value.strip_prefix(' ')?.parse::<f64>().ok()
+        });
+        values.sum::<f64>() as u64
     }
+}
+
+/// Has `mailctl` do something to our queue.
+fn tool(folder: &Path, words: &[&str]) {
+    let mut command = Command::new(mailctl());
+    command.args(["queue", "--data"]).arg(folder).args(words);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 impl Make {
@@ -202,8 +218,6 @@ fn ours(folder: &Path, address: SocketAddr, http: SocketAddr, onward: Onward) ->
         Onward::Nowhere => {
             closed.push("submission");
             command.arg(format!("--smtp={address}"));
-            fs::create_dir_all(folder.join("mail/example.org")).unwrap();
-            fs::write(folder.join("mail/example.org/alice"), "where the mailbox would be").unwrap();
         }
         Onward::To(next) => {
             closed.push("smtp");

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Our `single-node`. The variable `POSTHASTE_SERVER` names the program; without it, it is built from the checkout, once.
+/// Our `single-node`. The variable `POSTHASTE_SERVER` names the program, beside which `mailctl` lies; without it, both are built from the checkout, once.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -15,10 +15,15 @@ pub(crate) fn program() -> &'static Path {
         }
         let house = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--quiet", "--bin", "single-node"]).current_dir(house);
+        cargo.args(["build", "--release", "--quiet", "--bin", "single-node", "--bin", "mailctl"]).current_dir(house);
         assert!(cargo.status().unwrap().success(), "the server does not build");
         house.join("target/release/single-node")
     })
+}
+
+/// The operator's tool beside it.
+pub(crate) fn mailctl() -> PathBuf {
+    program().with_file_name("mailctl")
 }
 
 /// Nobody listens there at this moment, no outgoing connection will take it, and it is given to nobody else.

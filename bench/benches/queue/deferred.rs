@@ -13,14 +13,10 @@ use crate::{Extent, Plan, tell, told};
 const OCTETS: u64 = 2 << 10;
 const SESSIONS: u64 = 50;
 
-/// After so long all that we deferred once is due again: two minutes, and a fifth more.
-const DUE: Duration = Duration::from_secs(150);
-
 struct Case {
     make: Make,
     folder: PathBuf,
     next_hop: SocketAddr,
-    stopped: Instant,
 }
 
 pub(crate) fn measure(plan: &Plan) {
@@ -75,46 +71,29 @@ fn inject(plan: &Plan, make: Make, messages: u64) -> Case {
         mailer.processes().memory() as f64 / 1e6,
     );
     drop(mailer);
-    Case { make, folder, next_hop, stopped: Instant::now() }
+    Case { make, folder, next_hop }
 }
 
 fn release(plan: &Plan, case: Case, messages: u64) {
-    let Case { make, folder, next_hop, stopped } = case;
-    match make {
-        // There is no word yet by which to ask it to try at once.
-        Make::Ours => {
-            while stopped.elapsed() < DUE {
-                tell(format_args!("deferred: {} s until all is due", (DUE - stopped.elapsed()).as_secs()));
-                sleep(Duration::from_secs(1));
-            }
-        }
-        Make::Postfix => {}
-    }
+    let Case { make, folder, next_hop } = case;
     let sink = Sink::open(next_hop);
     tell(format_args!("deferred: {} starts", make.name()));
     let begin = Instant::now();
     let mailer = Mailer::start(make, &folder, Onward::To(next_hop));
     let one = Load { sessions: 1, messages: 1, octets: OCTETS, connections: Connections::Each };
-    let meter = match make {
-        Make::Ours => Some(Meter::begin(Who::Them(mailer.processes()), &plan.device)),
-        Make::Postfix => None,
-    };
     let _ = one.post(&mailer);
     let taken_after = begin.elapsed();
     let memory = mailer.processes().memory();
-    let listed = mailer.list().map_or("—".to_owned(), |time| format!("{:.2}", time.as_secs_f64()));
-    let before = match make {
-        Make::Ours => 0,
-        Make::Postfix => sink.taken(),
-    };
-    let meter = meter.unwrap_or_else(|| Meter::begin(Who::Them(mailer.processes()), &plan.device));
+    let listed = mailer.list().as_secs_f64();
+    let before = sink.taken();
+    let meter = Meter::begin(Who::Them(mailer.processes()), &plan.device);
     mailer.flush();
     sink.wait_for(messages + 1, |taken| tell(format_args!("deferred: {} has relayed {taken}", mailer.name())));
     let mut costs = Costs::default();
     costs.add(meter.end(messages + 1 - before));
     told();
     println!(
-        "| {} | {:.0} | {:.0} | {:.1} | {listed} | {:.0} | {:.3} |",
+        "| {} | {:.0} | {:.0} | {:.1} | {listed:.2} | {:.0} | {:.3} |",
         mailer.name(),
         mailer.greeted_after().as_secs_f64() * 1e3,
         taken_after.as_secs_f64() * 1e3,
