@@ -340,6 +340,11 @@ impl<S: Spool> Incoming<S> {
         self.draft.write(octets).await
     }
 
+    /// The envelope, until the commit: for what only the message itself tells.
+    pub fn envelope_mut(&mut self) -> &mut Envelope {
+        Arc::make_mut(&mut self.envelope)
+    }
+
     /// Puts octets above all that was written, as [`Draft::prepend`] does.
     pub fn prepend(&mut self, octets: &[u8]) {
         self.size += octets.len() as u64;

@@ -226,13 +226,18 @@ impl<'a> Report<'a> {
     }
 
     /// What MAIL has to say: nothing, `BODY=8BITMIME` where octets beyond ASCII come back, and `SMTPUTF8` where the
-    /// sender's own address is beyond ASCII. The original's RET must not stand there (RFC 3461 §6.1).
+    /// sender's own address is beyond ASCII; and `REQUIRETLS` where the original said so (RFC 8689 §5). The original's RET
+    /// must not stand there (RFC 3461 §6.1).
     pub fn parameters(&self) -> Vec<Parameter> {
-        match (self.charset, self.enclosure().is_eight_bit()) {
+        let mut parameters = match (self.charset, self.enclosure().is_eight_bit()) {
             (Charset::Utf8, _) => vec![Parameter::new("BODY", "8BITMIME"), Parameter::flag("SMTPUTF8")],
             (Charset::Ascii, true) => vec![Parameter::new("BODY", "8BITMIME")],
             (Charset::Ascii, false) => Vec::new(),
+        };
+        if asked::requires_tls(self.facts.envelope) {
+            parameters.push(Parameter::flag("REQUIRETLS"));
         }
+        parameters
     }
 
     /// Everything before the octets of the original.

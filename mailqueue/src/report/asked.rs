@@ -106,10 +106,11 @@ impl Ret {
 
     /// What a report about these recipients returns: the whole where that was asked for and one of them failed, else the
     /// header (RFC 3461 §4.3, §6.2). Without a word from the sender that is the header too, although
-    /// RFC 6522 §3 would rather have the whole: a report to a forged sender carries no advertisement along.
+    /// RFC 6522 §3 would rather have the whole: a report to a forged sender carries no advertisement along. Of what demands
+    /// TLS the header alone comes back, whatever was asked for (RFC 8689 §5).
     pub fn due(envelope: &Envelope, recipients: &[Told<'_>]) -> Self {
         let has_failed = recipients.iter().any(|told| told.action.is_failure());
-        if has_failed { Self::of(envelope).unwrap_or(Self::Headers) } else { Self::Headers }
+        if has_failed && !requires_tls(envelope) { Self::of(envelope).unwrap_or(Self::Headers) } else { Self::Headers }
     }
 }
 
@@ -157,6 +158,11 @@ impl<'a> OriginalRecipient<'a> {
 /// The name that the sender gave to the transaction: ENVID, decoded (RFC 3461 §4.4, §6.3).
 pub fn envelope_id(envelope: &Envelope) -> Option<String> {
     value(&envelope.parameters, "ENVID").filter(|text| text.len() <= ENVELOPE_ID_MAX).and_then(decode_xtext)
+}
+
+/// Whether the message demands TLS on its way (RFC 8689 §2).
+pub(super) fn requires_tls(envelope: &Envelope) -> bool {
+    envelope.parameters.iter().any(|parameter| parameter.keyword.eq_ignore_ascii_case("REQUIRETLS"))
 }
 
 /// Whether the original was sent with SMTPUTF8 (RFC 6531 §3.4).

@@ -294,6 +294,14 @@ fn the_whole_comes_back_only_when_asked_for_and_when_something_failed() {
 }
 
 #[test]
+fn a_report_about_what_demands_tls_demands_it_too_and_returns_the_header() {
+    let setting = Setting::new(Action::Failed, refused()).with("RET", Some("FULL")).with("REQUIRETLS", None);
+    let letter = setting.letter();
+    assert_eq!(letter.parameters, [Parameter::flag("REQUIRETLS")]);
+    assert_eq!(read(&letter).parts[2].kind(), "text/rfc822-headers");
+}
+
+#[test]
 fn a_line_that_is_too_long_is_quoted() {
     for (length, encoding) in [(998, "7bit"), (999, "quoted-printable")] {
         let mut setting = refusal();

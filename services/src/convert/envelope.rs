@@ -9,6 +9,7 @@ use smtp_proto::{
     ByMode, Command, ForwardPath, Hold, Mail, MailParameters, OriginalRecipient, Rcpt, RcptParameters, ReversePath,
 };
 
+use crate::outbound::Demands;
 use crate::routes::Hop;
 
 /// The queue's envelope for a transaction. `source` is who hands the message in.
@@ -41,6 +42,29 @@ pub(crate) fn envelope(mail: &Mail, recipients: Vec<Recipient>, source: String) 
                 ByMode::Notify => Late::Notify,
             },
         }),
+    }
+}
+
+/// Writes down that the message says `TLS-Required: No` (RFC 8689 §3): whoever delivers it does not read it. REQUIRETLS, if
+/// both are there, goes before it (§4.1).
+pub(crate) fn prefers_delivery(envelope: &mut Envelope) {
+    if !envelope.parameters.iter().any(|parameter| parameter.keyword == "REQUIRETLS") {
+        envelope.parameters.push(Parameter::new(TLS_REQUIRED, "No"));
+    }
+}
+
+/// What is kept among the parameters under the name of its header field, and never said as one.
+const TLS_REQUIRED: &str = "TLS-Required";
+
+/// What a message's sender demands of the way.
+pub(crate) fn demands(envelope: &Envelope) -> Demands {
+    let says = |keyword: &str| envelope.parameters.iter().any(|parameter| parameter.keyword == keyword);
+    match (says("REQUIRETLS"), says(TLS_REQUIRED)) {
+        // RFC 8689 §5: a notification is better told in the open than not at all.
+        (true, _) if envelope.sender.is_empty() => Demands::Any,
+        (true, _) => Demands::RequireTls,
+        (false, true) => Demands::TlsOptional,
+        (false, false) => Demands::Any,
     }
 }
 
@@ -170,7 +194,7 @@ fn words(whole: &Command<'_>, bare: &Command<'_>) -> Vec<Parameter> {
 /// A command without its CRLF.
 fn line(command: &str, parameters: &[Parameter]) -> String {
     let mut line = command.to_owned();
-    for Parameter { keyword, value } in parameters {
+    for Parameter { keyword, value } in parameters.iter().filter(|parameter| parameter.keyword != TLS_REQUIRED) {
         line.push(' ');
         line.push_str(keyword);
         if let Some(value) = value {
@@ -188,4 +212,81 @@ fn seconds(count: i64) -> Duration {
 fn moment(from: UnixMicros, after: i32) -> UnixMicros {
     let span = Duration::from_secs(after.unsigned_abs().into());
     if after < 0 { UnixMicros(from.0.saturating_sub(span.as_micros() as u64)) } else { from.after(span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail(line: &str) -> Mail {
+        let Ok(Command::Mail { from, parameters }) = Command::parse(line.as_bytes()) else { panic!("{line}") };
+        Mail { from: from.into_owned(), parameters: parameters.into_owned() }
+    }
+
+    fn rcpt(line: &str) -> Rcpt {
+        let Ok(Command::Rcpt { to, parameters }) = Command::parse(line.as_bytes()) else { panic!("{line}") };
+        Rcpt { to: to.into_owned(), parameters: parameters.into_owned() }
+    }
+
+    fn outward(address: &str) -> Hop {
+        Hop::Outward { domain: "example.net".into(), address: address.into() }
+    }
+
+    fn text(parameters: &[Parameter]) -> String {
+        line("", parameters).trim_start().to_owned()
+    }
+
+    #[test]
+    fn what_is_said_about_a_message_is_kept_and_said_again() {
+        let line = "MAIL FROM:<\"a b\"@example.org> SIZE=9 BODY=8BITMIME SMTPUTF8 AUTH=<> REQUIRETLS RET=HDRS ENVID=x+20y MT-PRIORITY=3";
+        let to = "RCPT TO:<Bob@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.com";
+        let recipient = recipient(outward("Bob@example.net"), &rcpt(to));
+        let kept = envelope(&mail(line), vec![recipient], "alice".into());
+        assert_eq!(kept.sender, "\"a b\"@example.org");
+        assert_eq!(text(&kept.parameters), "BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS ENVID=x+20y MT-PRIORITY=3");
+        assert_eq!(text(&kept.recipients[0].parameters), "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.com");
+        assert_eq!((kept.priority.value(), demands(&kept)), (3, Demands::RequireTls));
+        let said = mail(&self::line(&format!("MAIL FROM:<{}>", kept.sender), &kept.parameters));
+        assert_eq!(said.parameters.envid, mail(line).parameters.envid);
+        assert!(said.parameters.require_tls && said.parameters.smtp_utf8);
+    }
+
+    #[test]
+    fn whom_the_sender_meant_is_said_where_an_alias_changed_it() {
+        let parameters = |to: &str, address: &str| text(&recipient(outward(address), &rcpt(to)).parameters);
+        assert_eq!(parameters("RCPT TO:<info@example.org>", "bob@example.net"), "ORCPT=rfc822;info@example.org");
+        assert_eq!(parameters("RCPT TO:<bob@example.net>", "bob@example.net"), "");
+        assert_eq!(
+            parameters("RCPT TO:<info@example.org> ORCPT=rfc822;i@example.com", "bob@example.net"),
+            "ORCPT=rfc822;i@example.com"
+        );
+    }
+
+    #[test]
+    fn times_are_kept_as_moments_and_not_among_the_parameters() {
+        let kept = envelope(&mail("MAIL FROM:<a@b.example> BY=120;N HOLDFOR=60"), Vec::new(), String::new());
+        assert_eq!(kept.parameters, []);
+        assert_eq!(kept.release, Some(kept.arrived.after(Duration::from_secs(60))));
+        let by = DeliverBy { until: kept.arrived.after(Duration::from_secs(120)), then: Late::Notify };
+        assert_eq!(kept.deliver_by, Some(by));
+        let left = remaining(by).unwrap();
+        assert!((110..=120).contains(&left.seconds()) && left.mode() == ByMode::Notify);
+        let over = DeliverBy { until: UnixMicros(0), then: Late::Return };
+        assert_eq!(remaining(over), None, "the queue returns it");
+        let kept = envelope(&mail("MAIL FROM:<a@b.example> HOLDUNTIL=2030-01-01T00:00:00Z"), Vec::new(), String::new());
+        assert_eq!(kept.release, Some(UnixMicros(1_893_456_000_000_000)));
+    }
+
+    #[test]
+    fn delivery_is_preferred_to_secrecy_unless_secrecy_was_demanded() {
+        for (line, demanded) in [
+            ("MAIL FROM:<a@b.example>", Demands::TlsOptional),
+            ("MAIL FROM:<a@b.example> REQUIRETLS", Demands::RequireTls),
+        ] {
+            let mut kept = envelope(&mail(line), Vec::new(), String::new());
+            prefers_delivery(&mut kept);
+            assert_eq!(demands(&kept), demanded);
+            assert!(!text(&kept.parameters).contains("TLS-Required"));
+        }
+    }
 }

@@ -29,7 +29,7 @@ impl Ways {
     pub(super) async fn carry(&self, batch: &Batch, place: Place<'_>) -> Vec<Outcome> {
         let count = batch.recipients.len();
         let Some(envelope) = convert::delivery(batch) else { return vec![convert::unaddressable(); count] };
-        let demands = if envelope.mail.parameters.require_tls { Demands::RequireTls } else { Demands::Any };
+        let demands = convert::demands(&batch.envelope);
         let first = match self.hop(place, demands).await {
             Ok(hop) => hop,
             Err(Stuck::Closed) => return vec![convert::closed(); count],

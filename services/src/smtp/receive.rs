@@ -326,6 +326,9 @@ async fn topped<S: Spool>(arriving: Arriving<S>, sender: Sender, shared: Arc<Sha
             top.push_str(&trace::message_id_field(&id.to_string(), &shared.host));
         }
     }
+    if fields.tls_optional {
+        convert::prefers_delivery(incoming.envelope_mut());
+    }
     incoming.prepend(top.as_bytes());
     if let Some(signing) = signing {
         // A signature takes a millisecond, for which others would wait here.
