@@ -1,6 +1,8 @@
 //! `mailctl`, the program, before a queue in memory.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
+#[path = "mailctl/dkim.rs"]
+mod dkim;
 #[path = "mailctl/office.rs"]
 mod office;
 #[path = "mailctl/output.rs"]

@@ -2,6 +2,8 @@
 
 #[path = "mailctl/arguments.rs"]
 mod arguments;
+#[path = "mailctl/dkim.rs"]
+mod dkim;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -67,11 +69,13 @@ impl From<TokenError> for End {
 }
 
 fn main() -> ExitCode {
-    let Arguments { server, json, part: Part::Queue(task) } = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = match runtime {
-        Ok(runtime) => server.client().and_then(|client| runtime.block_on(Desk { client, json }.run(task))),
-        Err(error) => Err(End::Wrong(error.to_string())),
+    let Arguments { server, json, part } = Arguments::parse();
+    let ended = match part {
+        Part::Queue(task) => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => server.client().and_then(|client| runtime.block_on(Desk { client, json }.run(task))),
+            Err(error) => Err(End::Wrong(error.to_string())),
+        },
+        Part::Dkim(dkim) => dkim.run(),
     };
     match ended {
         Ok(()) | Err(End::Closed) => ExitCode::SUCCESS,

@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use mailqueue::MessageId;
 use services::admin::{Client, Time, Token};
 
+use crate::dkim::Dkim;
 use crate::{End, PROGRAM};
 
-/// Looks at the queue of a mail server and works on it.
+/// Looks at the queue of a mail server and works on it; makes keys.
 #[derive(Parser)]
 #[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 120, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -49,6 +50,9 @@ pub(crate) enum Part {
     /// The queue
     #[command(subcommand, after_help = AFTER_HELP)]
     Queue(Task),
+    /// Keys that mail is signed with; no server is asked
+    #[command(subcommand)]
+    Dkim(Dkim),
 }
 
 #[derive(Subcommand)]
