@@ -2,6 +2,11 @@
 #![cfg(all(feature = "smtp", feature = "pop3"))]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
+#[allow(dead_code, reason = "shared with the tests of the resolver")]
+#[path = "resolver/case.rs"]
+mod case;
+#[path = "smtp/exchangers.rs"]
+mod exchangers;
 #[path = "smtp/handover.rs"]
 mod handover;
 #[path = "smtp/manners.rs"]
@@ -14,5 +19,8 @@ mod proxies;
 mod relay;
 #[path = "smtp/room.rs"]
 mod room;
+#[allow(dead_code, reason = "shared with the tests of the resolver")]
+#[path = "resolver/scripted.rs"]
+mod scripted;
 #[path = "smtp/ways.rs"]
 mod ways;

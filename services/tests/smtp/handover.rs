@@ -3,7 +3,7 @@
 use mailqueue::MemorySpool;
 use services::smtp::SmtpOptions;
 
-use crate::node::{Node, options, stuffed};
+use crate::node::{Node, Onward, options, stuffed};
 
 const QUEUE: Option<&str> = Some("192.0.2.7:5000");
 const ALICE: &str = "alice@example.org";
@@ -12,7 +12,7 @@ const BOB: &str = "bob@example.org";
 async fn trusting() -> Node {
     let trusted_proxies = vec!["192.0.2.7".parse().unwrap()];
     let options = SmtpOptions { trusted_proxies, ..options("mail.example.org") };
-    Node::with(MemorySpool::default(), options, &[ALICE, BOB], None).await
+    Node::with(MemorySpool::default(), options, &[ALICE, BOB], Onward::Nowhere).await
 }
 
 /// One message to recipients with parameters.

@@ -4,14 +4,14 @@ use mailqueue::MemorySpool;
 use services::smtp::SmtpOptions;
 use smtp_proto::{EarlyTalk, Stray};
 
-use crate::node::{Node, options};
+use crate::node::{Node, Onward, options};
 
 const ALICE: &str = "alice@example.org";
 
 async fn node(change: impl FnOnce(&mut SmtpOptions)) -> Node {
     let mut options = options("mail.example.org");
     change(&mut options);
-    Node::with(MemorySpool::default(), options, &[ALICE], None).await
+    Node::with(MemorySpool::default(), options, &[ALICE], Onward::Nowhere).await
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,9 +12,10 @@ use services::engine::Link;
 use services::net::tls::Upgrade;
 use services::net::{Connection, Drain, DrainHandle, Service, drive};
 use services::outbound::{
-    ClientTls, CourierOptions, Couriers, DnsOptions, Dnssec, Outbound, Relays, Resolver, ResolverOptions, TokioClock,
+    ClientTls, CourierOptions, Couriers, DnsOptions, Dnssec, Loopback, Outbound, Relays, Resolver, ResolverOptions,
+    TokioClock,
 };
-use services::routes::{Outward, Routing};
+use services::routes::{Outward, Routing, Way};
 use services::smtp::{Lmtp, Mx, SmtpOptions, Submission};
 use smtp_proto::PlaintextLogin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -37,30 +38,54 @@ pub(crate) fn options(host: &str) -> SmtpOptions {
     SmtpOptions { plaintext_login: PlaintextLogin::Always, message_size: 1 << 20, ..SmtpOptions::new(host) }
 }
 
-fn outward(relay: Option<SocketAddr>) -> Outward {
-    relay.map_or_else(Outward::default, |relay| Outward::new(relay.to_string().parse().unwrap()))
+/// Which way mail for others goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Onward {
+    Nowhere,
+    Relay(SocketAddr),
+    /// To the hosts that this name server names, at this port.
+    Exchangers {
+        name_server: SocketAddr,
+        port: u16,
+    },
 }
 
-/// Sends to others without asking anybody about names.
-fn outbound(store: &Arc<MemoryStore>, routing: &Arc<Routing>, host: &str) -> Outbound<MemoryStore> {
-    let tls = ClientTls::new(rustls::RootCertStore::empty());
-    let dns =
-        DnsOptions { dnssec: Dnssec::Off, name_servers: vec!["127.0.0.1:1".parse().unwrap()], ..DnsOptions::default() };
-    let options = ResolverOptions { dns, sts: None, tls: tls.clone(), ..ResolverOptions::new(host) };
-    let client = smtp_proto::ClientConfig::new(smtp_proto::Domain::parse(host).unwrap().into_owned());
-    let couriers = Couriers::new(CourierOptions::new(client, tls));
-    let resolver = Arc::new(Resolver::new(options).unwrap());
-    Outbound::new(Arc::clone(store), Arc::clone(routing), resolver, couriers, Relays::default())
+impl Onward {
+    fn outward(self) -> Outward {
+        Outward::new(match self {
+            Self::Nowhere => Way::Closed,
+            Self::Relay(relay) => relay.to_string().parse().unwrap(),
+            Self::Exchangers { .. } => Way::Exchangers,
+        })
+    }
+
+    fn outbound(self, store: &Arc<MemoryStore>, routing: &Arc<Routing>, host: &str) -> Outbound<MemoryStore> {
+        let (name_server, port) = match self {
+            // Nobody is asked there.
+            Self::Nowhere | Self::Relay(_) => ("127.0.0.1:1".parse().unwrap(), 25),
+            Self::Exchangers { name_server, port } => (name_server, port),
+        };
+        let tls = ClientTls::new(rustls::RootCertStore::empty());
+        let dns = DnsOptions { dnssec: Dnssec::Off, name_servers: vec![name_server], ..DnsOptions::default() };
+        let loopback = Loopback::Allowed;
+        let options =
+            ResolverOptions { dns, sts: None, tls: tls.clone(), port, loopback, ..ResolverOptions::new(host) };
+        let client = smtp_proto::ClientConfig::new(smtp_proto::Domain::parse(host).unwrap().into_owned());
+        let couriers = Couriers::new(CourierOptions::new(client, tls));
+        let resolver = Arc::new(Resolver::new(options).unwrap());
+        Outbound::new(Arc::clone(store), Arc::clone(routing), resolver, couriers, Relays::default())
+    }
 }
 
 impl Node {
     pub(crate) async fn new(host: &str, users: &[&str], relay: Option<SocketAddr>) -> Self {
-        Self::with(MemorySpool::default(), options(host), users, relay).await
+        let onward = relay.map_or(Onward::Nowhere, Onward::Relay);
+        Self::with(MemorySpool::default(), options(host), users, onward).await
     }
 }
 
 impl<S: Spool> Node<S> {
-    pub(crate) async fn with(spool: S, options: SmtpOptions, users: &[&str], relay: Option<SocketAddr>) -> Self {
+    pub(crate) async fn with(spool: S, options: SmtpOptions, users: &[&str], onward: Onward) -> Self {
         let host = options.host.as_str();
         let directory = tempfile::tempdir().unwrap();
         let file = UsersFile::open_or_create(directory.path().join("users"), UsersOptions::default()).unwrap();
@@ -68,14 +93,14 @@ impl<S: Spool> Node<S> {
             file.set_password(user, b"secret").unwrap();
         }
         let found: Vec<Account> = users.iter().map(|user| Account::new(user).unwrap()).collect();
-        let routing = Arc::new(Routing::new(vec![found[0].domain().to_owned()], outward(relay), &found).unwrap());
+        let routing = Arc::new(Routing::new(vec![found[0].domain().to_owned()], onward.outward(), &found).unwrap());
         let attempts = AttemptLimits { first_delay: Duration::ZERO, per_address: 1, ..AttemptLimits::default() };
         let accounts = Accounts::new(file, LoginLimits { attempts, ..LoginLimits::default() });
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(TokioClock::new());
         let config = QueueConfig { tell_within: Duration::from_millis(50), ..QueueConfig::default() };
         let queue = Queue::open(spool, config, clock).await.unwrap();
-        let outbound = outbound(&store, &routing, host);
+        let outbound = onward.outbound(&store, &routing, host);
         let runner = queue.clone();
         tokio::spawn(async move { runner.run(outbound).await });
         let mx = Mx::new(queue.clone(), Arc::clone(&routing), accounts.clone(), &options).unwrap();

@@ -5,7 +5,7 @@ use services::net::Service;
 use services::smtp::SmtpOptions;
 use smtp_proto::PlaintextLogin;
 
-use crate::node::{Node, options, transaction};
+use crate::node::{Node, Onward, options, transaction};
 
 const PROXY: Option<&str> = Some("192.0.2.7:5000");
 const STRANGERS: [Option<&str>; 3] = [Some("198.51.100.1:5000"), Some("192.0.2.16:5000"), None];
@@ -20,7 +20,7 @@ async fn trusting() -> Node {
     let trusted_proxies = vec!["192.0.2.0/28".parse().unwrap()];
     let plaintext_login = PlaintextLogin::UnderTls;
     let options = SmtpOptions { trusted_proxies, plaintext_login, ..options("mail.example.org") };
-    Node::with(MemorySpool::default(), options, &[ALICE, BOB], Some("127.0.0.1:9".parse().unwrap())).await
+    Node::with(MemorySpool::default(), options, &[ALICE, BOB], Onward::Relay("127.0.0.1:9".parse().unwrap())).await
 }
 
 async fn from_proxy<S: Service>(node: &Node, service: &S, text: &str) -> String {

@@ -7,7 +7,7 @@ use mailqueue::{
     Body, CommitError, Facts, MemorySpool, MessageId, ReadError, RecordError, Space, Spool, Stored, Taken,
 };
 
-use crate::node::{Node, options};
+use crate::node::{Node, Onward, options};
 
 /// A spool that says that this many octets are free.
 struct Small(MemorySpool, io::Result<u64>);
@@ -60,7 +60,13 @@ impl Spool for Small {
 }
 
 async fn node(free: io::Result<u64>) -> Node<Small> {
-    Node::with(Small(MemorySpool::default(), free), options("mail.example.org"), &["alice@example.org"], None).await
+    Node::with(
+        Small(MemorySpool::default(), free),
+        options("mail.example.org"),
+        &["alice@example.org"],
+        Onward::Nowhere,
+    )
+    .await
 }
 
 #[tokio::test]
