@@ -17,7 +17,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use mailqueue::files::RealFiles;
 use mailqueue::testing::block_on;
 use mailqueue::{
-    Destination, Draft, Envelope, Facts, LogConfig, LogSpool, MessageId, Note, Recipient, Spool, UnixMicros, Wake,
+    Destination, Draft, Envelope, Facts, LogConfig, LogSpool, MessageId, Note, Recipient, Spool, Synced, UnixMicros,
+    Wake,
 };
 
 const BODY: usize = 2048;
@@ -112,7 +113,7 @@ async fn one(spool: &impl Spool, id: MessageId, body: &[u8]) -> Result<(), Box<d
     // Every other one goes at once, so that segments are emptied and used again as in a server's day.
     if id.time().0.is_multiple_of(2) {
         spool.take(64).await?;
-        spool.record(Facts { id: custody.id(), notes: vec![Note::Done], wake: Wake::Now }).await?;
+        spool.record(Facts { id: custody.id(), notes: vec![Note::Done], wake: Wake::Now, synced: Synced::Now }).await?;
     }
     Ok(())
 }

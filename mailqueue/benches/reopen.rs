@@ -13,7 +13,7 @@ use mailqueue::files::RealFiles;
 use mailqueue::testing::block_on;
 use mailqueue::{
     Destination, Detail, Draft, Envelope, Facts, LogConfig, LogSpool, MessageId, Note, Progress, Recipient, Spool,
-    UnixMicros, Wake,
+    Synced, UnixMicros, Wake,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -82,7 +82,7 @@ async fn one(spool: &impl Spool, number: u64) -> Result<(), Failure> {
     let detail = Detail::from("450 4.2.0 come back later");
     let progress = Progress::Deferred { attempts: 1, at, until, detail };
     let wake = Wake::After { since: at, wait: std::time::Duration::from_secs(300) };
-    Ok(spool.record(Facts { id, notes: vec![Note::Progress(vec![(0, progress)])], wake }).await?)
+    Ok(spool.record(Facts { id, notes: vec![Note::Progress(vec![(0, progress)])], wake, synced: Synced::Now }).await?)
 }
 
 /// Memory of this process, in octets.

@@ -26,7 +26,7 @@ pub use filter::{Filter, FilterError, Glob, StateName};
 pub use id::{InvalidMessageId, MessageId};
 pub use log::{LogConfig, LogSpool};
 pub use memory::{MemoryDraft, MemorySpool};
-pub use progress::{DETAIL_LIMIT, Detail, Facts, Failure, Handed, Held, Note, Progress, Wake, Word};
+pub use progress::{DETAIL_LIMIT, Detail, Facts, Failure, Handed, Held, Note, Progress, Synced, Wake, Word};
 pub use queue::{
     About, Action, Counters, Entry, EntryState, Event, Incoming, Inspection, News, Observer, OperateError, Page, Queue,
     QueueConfig, QueueError, RULES, RecipientEntry, RecipientState, Reporting, Rule, RuleError, RuleId, Site,

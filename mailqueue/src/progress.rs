@@ -162,7 +162,7 @@ impl Held {
     }
 }
 
-/// A fact about a stored message, to be made durable.
+/// A fact about a stored message, to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// The named recipients have come this far. An attempt is noted before it is dialled, its outcomes before the next.
@@ -195,6 +195,16 @@ pub enum Wake {
     Asked,
 }
 
+/// How much facts survive once they are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Synced {
+    /// Everything: they are on the disk.
+    Now,
+    /// The end of the process. A power cut or a failing disk may take them until something is synced that was recorded
+    /// later: whoever finds that finds them too. [`Note::Done`] does not wait, whatever is said here.
+    Later,
+}
+
 /// Facts about one message that become durable together, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -204,4 +214,6 @@ pub struct Facts {
     pub notes: Vec<Note>,
     /// Until when it can be left alone from now on.
     pub wake: Wake,
+    /// What they have to survive.
+    pub synced: Synced,
 }

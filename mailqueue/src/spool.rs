@@ -9,8 +9,8 @@ use crate::{Body, Custody, Envelope, Facts, Held, MessageId, Note, Progress, Wak
 
 /// Keeps messages and the facts about them through crashes.
 ///
-/// Every future that resolves with `Ok` for a commit or a record means that the thing is durable. Futures may be dropped
-/// at any time; what they asked for has then happened or not.
+/// Every future that resolves with `Ok` for a commit or a record means that the thing is durable, or as durable as
+/// [`Facts::synced`] asks. Futures may be dropped at any time; what they asked for has then happened or not.
 pub trait Spool: Send + Sync + 'static {
     /// A message that is arriving.
     type Draft: Draft;
@@ -45,7 +45,8 @@ pub trait Spool: Send + Sync + 'static {
     /// As [`Spool::read`].
     fn body(&self, id: MessageId) -> impl Future<Output = Result<Body, ReadError>> + Send;
 
-    /// Makes facts about a message durable, all of them or none. After [`Note::Done`] the message is gone.
+    /// Keeps facts about a message, all of them or none, so that they survive what [`Facts::synced`] says. After
+    /// [`Note::Done`] the message is gone.
     ///
     /// # Errors
     /// [`RecordError::Unknown`] for a message that is done already. With any other error the facts are in doubt: they

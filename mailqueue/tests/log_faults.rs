@@ -5,7 +5,7 @@ mod ledger;
 
 use std::io::ErrorKind;
 
-use ledger::{Ledger, Step, open};
+use ledger::{Ledger, Step, attempts, open};
 use mailqueue::files::Files;
 use mailqueue::testing::{Disk, Fault, Survival, block_on};
 use mailqueue::{CommitError, Draft, Spool};
@@ -16,6 +16,7 @@ fn script() -> Vec<Step> {
     let mut script = vec![
         Step::Commit { number: 1, size: 300 },
         Step::Commit { number: 2, size: 5000 },
+        Step::Announce { number: 2 },
         Step::Deliver { number: 1 },
         Step::Drop { number: 90, size: 2000 },
         Step::Commit { number: 3, size: 0 },
@@ -24,11 +25,16 @@ fn script() -> Vec<Step> {
         Step::Commit { number: 4, size: 2500 },
         Step::Try { number: 1 },
         Step::Replace { number: 5, size: 3000, of: 1 },
+        Step::Announce { number: 3 },
         Step::Deliver { number: 3 },
         Step::Try { number: 3 },
         Step::Done { number: 4 },
         Step::Commit { number: 6, size: 900 },
+        Step::Announce { number: 6 },
+        Step::Announce { number: 6 },
+        Step::Deliver { number: 6 },
         Step::Replace { number: 7, size: 100, of: 5 },
+        Step::Announce { number: 6 },
     ];
     for number in 10..34 {
         script.push(Step::Commit { number, size: 700 });
@@ -39,6 +45,7 @@ fn script() -> Vec<Step> {
     script.extend([Step::Rules, Step::Done { number: 3 }, Step::Done { number: 33 }]);
     script.extend([30, 31, 32, 29, 24, 19].map(|number| Step::Done { number }));
     script.extend([Step::Try { number: 14 }; 3]);
+    script.push(Step::Announce { number: 14 });
     script
 }
 
@@ -208,8 +215,91 @@ fn a_message_that_was_arriving_when_a_sync_failed_is_refused() {
     ledger.crash(&disk, Survival::Nothing);
 }
 
+#[test]
+fn an_announcement_costs_no_sync_and_survives_the_process() {
+    let (disk, mut ledger) = (Disk::new(), Ledger::default());
+    let (spool, _) = open(&disk).unwrap();
+    ledger.ask(&spool, Step::Commit { number: 1, size: 50 }).unwrap();
+    let syncs = disk.syncs();
+    block_on(ledger::announce(&spool, 1, 1)).unwrap();
+    block_on(ledger::announce(&spool, 1, 2)).unwrap();
+    assert_eq!(attempts(&spool, 1), 2);
+    assert_eq!(disk.syncs(), syncs);
+    let (spool, report) = open(&disk.crash(Survival::All)).unwrap();
+    assert_eq!(report.damage, []);
+    assert_eq!(attempts(&spool, 1), 2);
+}
+
+#[test]
+fn a_power_cut_takes_an_announcement_that_nothing_followed_and_nothing_else() {
+    for survival in (0..20).map(Survival::Some).chain([Survival::Nothing]) {
+        let (disk, mut ledger) = (Disk::new(), Ledger::default());
+        let (spool, _) = open(&disk).unwrap();
+        ledger.ask(&spool, Step::Commit { number: 1, size: 50 }).unwrap();
+        ledger.ask(&spool, Step::Try { number: 1 }).unwrap();
+        ledger.ask(&spool, Step::Announce { number: 1 }).unwrap();
+        let disk = ledger.crash(&disk, survival);
+        let (spool, _) = open(&disk).unwrap();
+        let left = attempts(&spool, 1);
+        assert!(left == 1 || left == 2 && survival != Survival::Nothing, "{left} after {survival:?}");
+    }
+}
+
+#[test]
+fn whatever_is_synced_later_takes_an_announcement_with_it() {
+    let later = [
+        Step::Commit { number: 2, size: 50 },
+        Step::Deliver { number: 1 },
+        Step::Try { number: 3 },
+        Step::Done { number: 3 },
+        Step::Rules,
+        // In another segment.
+        Step::Commit { number: 2, size: 5000 },
+    ];
+    for step in later {
+        for survival in SURVIVALS {
+            let (disk, mut ledger) = (Disk::new(), Ledger::default());
+            let (spool, _) = open(&disk).unwrap();
+            ledger.ask(&spool, Step::Commit { number: 3, size: 50 }).unwrap();
+            ledger.ask(&spool, Step::Commit { number: 1, size: 50 }).unwrap();
+            block_on(ledger::announce(&spool, 1, 9)).unwrap();
+            ledger.fates.get_mut(&1).unwrap().tried_asked = 9;
+            ledger.ask(&spool, step).unwrap();
+            let disk = ledger.crash(&disk, survival);
+            let (spool, _) = open(&disk).unwrap();
+            assert_eq!(attempts(&spool, 1), 9, "{step:?}, {survival:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_takes_announcements_and_what_is_said_after_it_stands() {
+    for earlier in [Step::Try { number: 1 }, Step::Deliver { number: 1 }, Step::Commit { number: 2, size: 3500 }] {
+        let (disk, mut ledger) = (Disk::new(), Ledger::default());
+        let (spool, _) = open(&disk).unwrap();
+        ledger.ask(&spool, Step::Commit { number: 1, size: 50 }).unwrap();
+        ledger.ask(&spool, earlier).unwrap();
+        let tried = ledger.fates[&1].tried;
+        for _ in 0..3 {
+            ledger.ask(&spool, Step::Announce { number: 1 }).unwrap();
+        }
+        refuse_a_commit(&disk, &mut ledger, &spool);
+        assert_eq!(attempts(&spool, 1), tried, "after {earlier:?}");
+        ledger.ask(&spool, Step::Deliver { number: 1 }).unwrap();
+        ledger.ask(&spool, Step::Announce { number: 1 }).unwrap();
+        ledger.ask(&spool, Step::Try { number: 1 }).unwrap();
+        block_on(spool.close());
+        let disk = ledger.crash(&disk, Survival::Nothing);
+        let (spool, _) = open(&disk).unwrap();
+        ledger.check(&spool);
+        ledger.ask(&spool, Step::Done { number: 1 }).unwrap();
+        block_on(spool.close());
+        ledger.crash(&disk, Survival::Nothing);
+    }
+}
+
 fn steps() -> impl Strategy<Value = Vec<(u8, u8, u16)>> {
-    prop::collection::vec((0_u8..14, any::<u8>(), 0_u16..3000), 1..160)
+    prop::collection::vec((0_u8..15, any::<u8>(), 0_u16..3000), 1..160)
 }
 
 proptest! {
@@ -237,6 +327,7 @@ proptest! {
                 }
                 (8 | 12, Some(number)) => Some(Step::Done { number }),
                 (13, _) => Some(Step::Rules),
+                (14, Some(number)) => Some(Step::Announce { number }),
                 (9, _) => {
                     disk.fault_at(1 + u64::from(choice) % 12, Fault::Once(ErrorKind::Other));
                     None

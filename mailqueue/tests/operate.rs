@@ -14,7 +14,7 @@ use common::world::{DAWN, later, letter, recipient, seconds};
 use mailqueue::testing::{Settled, block_on, settle};
 use mailqueue::{
     Action, Destination, EntryState, Facts, Filter, MessageId, Note, QueueConfig, RecipientState, RuleError, Spool,
-    Trial, Waiting, Wake,
+    Synced, Trial, Waiting, Wake,
 };
 
 const HOUR: u64 = 3600;
@@ -249,7 +249,7 @@ fn numbers_add_up() {
 fn a_search_gets_past_mail_that_went_behind_its_back() {
     let here = setting();
     let ids = deferred(&here, &["a.example"], 3);
-    let facts = |id| Facts { id, notes: vec![Note::Done], wake: Wake::Now };
+    let facts = |id| Facts { id, notes: vec![Note::Done], wake: Wake::Now, synced: Synced::Now };
     ids.iter().for_each(|id| block_on(here.spool.record(facts(*id))).unwrap());
     assert_eq!(here.apply(Action::Hold, "all").matched, 0);
     assert_eq!(here.list("all"), []);

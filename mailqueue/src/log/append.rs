@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::files::{File, Files};
-use crate::{CommitError, Custody, MessageId, RecordError};
+use crate::{CommitError, Custody, MessageId, RecordError, Synced};
 
 use super::codec::{CHUNK_HEAD, Location, Place};
 use super::committer::{Active, Commit, Committer, Waiter, Written, fresh_epoch};
@@ -80,7 +80,7 @@ impl<F: Files> Committer<F> {
         let offset = active.end as usize + self.buffer.len();
         let payload = footer(&active.listing, offset, active.segment.size as usize);
         append_record(&mut self.buffer, Kind::Footer, active.stamp(), &[&payload]);
-        self.write_out(Sync::Now)?;
+        self.write_out(Synced::Now)?;
         if let Some(sealed) = self.active.take() {
             self.shared.index().seal(sealed.segment.number);
         }
@@ -118,75 +118,79 @@ impl<F: Files> Committer<F> {
         }
         drop(index);
         let poison = self.poison.take();
-        let (end, sequence, durable, listing) = (SEGMENT_HEADER as u32, 0, 0, Vec::new());
-        self.active = Some(Active { segment, end, sequence, durable, poison, listing });
+        let (end, sequence, durable) = (SEGMENT_HEADER as u32, 0, 0);
+        let (listing, unsynced) = (Vec::new(), Vec::new());
+        self.active = Some(Active { segment, end, sequence, durable, poison, listing, unsynced });
         Ok(())
     }
 
-    /// Writes what was gathered, and syncs it unless it is chunks alone.
+    /// Writes what was gathered, and syncs it unless nobody waits for that.
     pub(super) fn flush(&mut self) -> Result<(), Fault> {
-        let only_chunks = self.waiters.iter().all(|waiter| match waiter {
-            Waiter::Chunk { .. } | Waiter::Copied { .. } => true,
-            Waiter::Commit { .. }
-            | Waiter::Facts { .. }
-            | Waiter::Unknown { .. }
-            | Waiter::Overtaken { .. }
-            | Waiter::Rules { .. }
-            | Waiter::Moved { .. }
-            | Waiter::Repeated { .. }
-            | Waiter::Cleared { .. } => false,
-        });
-        self.write_out(if only_chunks { Sync::Later } else { Sync::Now })
+        let is_awaited = self.waiters.iter().any(|waiter| waiter.awaits() == Synced::Now);
+        self.write_out(if is_awaited { Synced::Now } else { Synced::Later })
     }
 
-    /// Writes the buffer and tells everyone who waits for it.
-    fn write_out(&mut self, sync: Sync) -> Result<(), Fault> {
+    /// Writes the buffer and tells everyone who waits for it; those who need no sync, before it.
+    fn write_out(&mut self, synced: Synced) -> Result<(), Fault> {
         let Some(active) = self.active.as_mut() else { return Ok(()) };
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let file = &active.segment.file;
-        let written = file.write_all_at(&self.buffer, u64::from(active.end)).and_then(|()| match sync {
-            Sync::Now => file.sync_data(),
-            Sync::Later => Ok(()),
-        });
+        let written = active.segment.file.write_all_at(&self.buffer, u64::from(active.end));
         let length = self.buffer.len() as u32;
         self.buffer.clear();
         self.pending.clear();
         // One message with a very long list of chunks must not keep its memory for ever.
         self.buffer.shrink_to(self.shared.config.batch_limit);
-        match written {
-            Ok(()) => {
-                active.end += length;
-                if let Sync::Now = sync {
-                    active.durable = active.end;
-                }
-                let footer = footer_size(active.listing.len()) as u32;
-                let room = u64::from(active.segment.size.saturating_sub(active.end).saturating_sub(footer));
-                self.settle(room);
-                Ok(())
-            }
-            Err(error) => {
-                let fault = Fault::from(error);
-                self.give_up_segment();
-                self.abandon_work();
-                for waiter in self.waiters.drain(..) {
-                    waiter.fail(fault);
-                }
-                Err(fault)
-            }
+        if let Err(error) = written {
+            return Err(self.fail(error.into()));
+        }
+        active.end += length;
+        if self.waiters.iter().any(|waiter| waiter.awaits() == Synced::Later) {
+            self.settle(Synced::Later);
+        }
+        match synced {
+            Synced::Now => self.sync(),
+            Synced::Later => Ok(()),
         }
     }
 
-    /// Takes what was written into the index, then answers. In this order: who is told may ask for it at once.
-    fn settle(&mut self, room: u64) {
+    /// Syncs what was written and tells everyone who waits for that.
+    fn sync(&mut self) -> Result<(), Fault> {
+        let Some(active) = self.active.as_mut() else { return Ok(()) };
+        if let Err(error) = active.segment.file.sync_data() {
+            return Err(self.fail(error.into()));
+        }
+        active.durable = active.end;
+        active.unsynced.clear();
+        self.settle(Synced::Now);
+        Ok(())
+    }
+
+    /// Gives up the segment, and tells everyone who waits.
+    fn fail(&mut self, fault: Fault) -> Fault {
+        self.give_up_segment();
+        self.abandon_work();
+        for waiter in self.waiters.drain(..) {
+            waiter.fail(fault);
+        }
+        fault
+    }
+
+    /// Takes what was written into the index, then answers those who waited for no more than that, or for the sync too. In
+    /// this order: who is told may ask for it at once.
+    fn settle(&mut self, synced: Synced) {
+        let Some(active) = &mut self.active else { return };
+        let footer = footer_size(active.listing.len()) as u32;
+        let room = u64::from(active.segment.size.saturating_sub(active.end).saturating_sub(footer));
         let shared = Arc::clone(&self.shared);
         let mut index = shared.index();
         index.room = room;
         let mut arrivals = Arrivals::None;
         let mut answers = Vec::with_capacity(self.waiters.len());
         let mut copied = Vec::new();
-        for waiter in self.waiters.drain(..) {
+        let is_due = |waiter: &mut Waiter<F>| synced == Synced::Now || waiter.awaits() == Synced::Later;
+        for waiter in self.waiters.extract_if(.., is_due) {
             match waiter {
                 Waiter::Chunk { location, buffer, reply } => {
                     let octets = chunk_octets(location);
@@ -204,7 +208,10 @@ impl<F: Files> Committer<F> {
                     arrivals = Arrivals::Some;
                     answers.push(Answer::Commit(reply, Custody::attest_durable(id), chunks));
                 }
-                Waiter::Facts { segment, linked, reply } => {
+                Waiter::Facts { segment, linked, synced, reply } => {
+                    if synced == Synced::Later {
+                        active.unsynced.extend(index.stand(linked.link.id).map(|stand| (linked.link.id, stand)));
+                    }
                     let known = index.add_facts(segment, &linked);
                     answers.push(Answer::Facts(reply, if known { Ok(()) } else { Err(RecordError::Unknown) }));
                 }
@@ -258,6 +265,10 @@ impl<F: Files> Committer<F> {
         // A segment that was never synced says nothing, and what it should have said is still to be said.
         self.poison = if failed.durable == 0 { failed.poison } else { Some(Poison { number, generation, trusted }) };
         let mut index = self.shared.index();
+        // What was answered before its sync is gone: no record to come may lean on it.
+        for (id, stand) in failed.unsynced.into_iter().rev() {
+            index.retract_facts(id, number, stand);
+        }
         index.room = 0;
         index.seal(number);
     }
@@ -276,12 +287,6 @@ impl<T> Active<T> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Sync {
-    Now,
-    Later,
-}
-
 enum Arrivals {
     None,
     Some,
@@ -296,6 +301,21 @@ enum Answer<F: Files> {
 }
 
 impl<F: Files> Waiter<F> {
+    /// What has to happen before this one is told.
+    fn awaits(&self) -> Synced {
+        match self {
+            Self::Chunk { .. } | Self::Copied { .. } => Synced::Later,
+            Self::Facts { synced, .. } => *synced,
+            Self::Commit { .. }
+            | Self::Unknown { .. }
+            | Self::Overtaken { .. }
+            | Self::Rules { .. }
+            | Self::Moved { .. }
+            | Self::Repeated { .. }
+            | Self::Cleared { .. } => Synced::Now,
+        }
+    }
+
     fn fail(self, fault: Fault) {
         match self {
             Self::Chunk { reply, .. } => drop(reply.send(Err(fault.into()))),

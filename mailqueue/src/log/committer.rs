@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use crate::files::Files;
-use crate::{CommitError, Custody, Facts, MessageId, Note, RecordError, Wake};
+use crate::{CommitError, Custody, Facts, MessageId, Note, RecordError, Synced, Wake};
 
 use super::codec::{CHUNK_HEAD, Fate, Head, Link, Location, Place, facts, message_head, notes_octets};
 use super::compact::Work;
@@ -54,12 +54,16 @@ pub(super) struct Tidings {
     pub(super) wake: Wake,
     /// The notes as they are stored; `None` says that the message is done.
     pub(super) notes: Option<Vec<u8>>,
+    pub(super) synced: Synced,
 }
 
 impl From<Facts> for Tidings {
-    fn from(Facts { id, notes, wake }: Facts) -> Self {
-        let notes = if notes.contains(&Note::Done) { None } else { Some(notes_octets(&notes)) };
-        Self { id, wake, notes }
+    fn from(Facts { id, notes, wake, synced }: Facts) -> Self {
+        if notes.contains(&Note::Done) {
+            // The message's segments may be wiped at once: an end that is lost then would leave half of it.
+            return Self { id, wake, notes: None, synced: Synced::Now };
+        }
+        Self { id, wake, notes: Some(notes_octets(&notes)), synced }
     }
 }
 
@@ -98,6 +102,7 @@ pub(super) enum Waiter<F: Files> {
     Facts {
         segment: u64,
         linked: Linked,
+        synced: Synced,
         reply: oneshot::Sender<Result<(), RecordError>>,
     },
     /// The message is done if a record before this one becomes durable.
@@ -153,6 +158,8 @@ pub(super) struct Active<T> {
     pub(super) poison: Option<Poison>,
     /// What its footer will say.
     pub(super) listing: Vec<u8>,
+    /// How messages stood before facts that were answered and are not synced yet, oldest first.
+    pub(super) unsynced: Vec<(MessageId, Stand)>,
 }
 
 pub(super) struct Committer<F: Files> {
@@ -342,13 +349,15 @@ impl<F: Files> Committer<F> {
             Err(Gone::Surely) => return drop(reply.send(Err(RecordError::Unknown))),
             Err(Gone::Perhaps) => return self.waiters.push(Waiter::Unknown { reply }),
         };
+        // Behind what waits for the sync itself, nothing is answered before it.
+        let synced = if self.pending.contains_key(&tidings.id) { Synced::Now } else { tidings.synced };
         match self.put_facts(link, tidings.notes.as_deref().unwrap_or_default(), Purpose::Facts) {
             Ok((segment, linked)) => {
                 let depth = linked.link.depth;
                 if depth >= LONG && depth.is_multiple_of(LONG) {
                     self.long.push(linked.link.id);
                 }
-                self.waiters.push(Waiter::Facts { segment, linked, reply });
+                self.waiters.push(Waiter::Facts { segment, linked, synced, reply });
             }
             Err(fault) => drop(reply.send(Err(fault.into()))),
         }

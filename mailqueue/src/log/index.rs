@@ -300,6 +300,24 @@ impl<T> Index<T> {
         }
     }
 
+    /// Takes back the last facts about a message, which were in `segment`: it stands as it did before.
+    pub(super) fn retract_facts(&mut self, id: MessageId, segment: u64, before: Stand) {
+        let near = self.near(segment);
+        let Some(located) = self.messages.get_mut(&id) else { return };
+        let first = located.chain;
+        if before.depth > 0 && before.last.segment == segment {
+            // Their octets count until the message goes: the segment is not written again.
+            if let Some(link) = self.chains.first_mut(first) {
+                (link.offset, link.depth) = (before.last.offset, before.depth - 1);
+            }
+        } else if self.chains.first(first).is_some_and(|link| link.segment == near && link.offset != 0)
+            && let Some((link, rest)) = self.chains.pop(first)
+        {
+            located.chain = rest;
+            self.drop(segment, u64::from(link.octets));
+        }
+    }
+
     /// Takes in the queue's rules.
     pub(super) fn set_rules(&mut self, place: Place, octets: u32) {
         self.hold(place.segment, u64::from(octets));

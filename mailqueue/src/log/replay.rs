@@ -196,7 +196,15 @@ impl<F: Files> Replay<F> {
         self.let_go(original, &damaged)?;
         if goes_on {
             let (end, sequence) = (end as u32, next_sequence);
-            return Ok(Some(Active { segment: copy, end, sequence, durable: end, poison: None, listing }));
+            return Ok(Some(Active {
+                segment: copy,
+                end,
+                sequence,
+                durable: end,
+                poison: None,
+                listing,
+                unsynced: Vec::new(),
+            }));
         }
         self.shared.index().seal(header.number);
         Ok(None)

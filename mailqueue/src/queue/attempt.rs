@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 
 use crate::body::ChunkFuture;
-use crate::{Batch, Body, Chunks, Detail, Facts, Progress, ReadError, RecordError, Spool, Transport};
+use crate::{Batch, Body, Chunks, Detail, Facts, Progress, ReadError, RecordError, Repeat, Spool, Synced, Transport};
 
 use super::Queue;
 use super::dispatch::Recorded;
@@ -27,7 +27,8 @@ impl<S: Spool> Queue<S> {
             },
         };
         let judgement = self.shared.with(|plan, at| plan.judge(&flight.attempt, findings, at));
-        let facts = Facts { id: flight.attempt.id, notes: judgement.notes.clone(), wake: judgement.wake };
+        let facts =
+            Facts { id: flight.attempt.id, notes: judgement.notes.clone(), wake: judgement.wake, synced: Synced::Now };
         flight.phase = Phase::Recording;
         if !facts.notes.is_empty() && self.record_surely(&facts).await == Recorded::No {
             return;
@@ -61,7 +62,7 @@ impl<S: Spool> Queue<S> {
         };
         // Not recorded, not dialled: a message that kills the process must be known by its attempts.
         let (notes, wake) = self.shared.with(|plan, at| plan.announce(attempt, at));
-        match self.shared.spool.record(Facts { id: attempt.id, notes, wake }).await {
+        match self.shared.spool.record(Facts { id: attempt.id, notes, wake, synced: announced(attempt) }).await {
             Ok(()) => self.shared.with(|plan, _| plan.spool_took()),
             Err(RecordError::Unknown) => {
                 self.shared.with(|plan, at| plan.lose(attempt.id, at));
@@ -144,6 +145,16 @@ impl<S: Spool> Queue<S> {
     pub(super) fn untold(&self, id: crate::MessageId, news: News) {
         self.shared.with(|plan, _| plan.counters().untold += 1);
         self.shared.event(&Event::Untold { id, news });
+    }
+}
+
+/// What the announcement of an attempt has to survive. A process that dies of its message is told from others by it, so it
+/// is always written first. After a power cut, a destination that knows a delivery by its id is tried again at once and takes
+/// it once, announced or not; any other must not be dialled again for an attempt that nobody remembers.
+fn announced(attempt: &Attempt) -> Synced {
+    match attempt.destination.repeat() {
+        Repeat::Idempotent => Synced::Later,
+        Repeat::Duplicates => Synced::Now,
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::report::{Action, Original, Report, Ret, Survey, Told, Unreportable};
 use crate::{
-    Body, CommitError, Detail, Envelope, Facts, Failure, Handed, MessageId, Note, ReadError, Recipient, Spool,
+    Body, CommitError, Detail, Envelope, Facts, Failure, Handed, MessageId, Note, ReadError, Recipient, Spool, Synced,
     Transport, UnixMicros, Wake, report,
 };
 
@@ -47,13 +47,13 @@ impl<S: Spool> Queue<S> {
         let mut chore = Chore { queue: self, errand, end: End::Open };
         match errand {
             Errand::Finish(id) => {
-                let facts = Facts { id, notes: vec![Note::Done], wake: Wake::Now };
+                let facts = Facts { id, notes: vec![Note::Done], wake: Wake::Now, synced: Synced::Now };
                 if self.record_surely(&facts).await == Recorded::Yes {
                     chore.end = End::Done(facts.notes);
                 }
             }
             Errand::Hold(id, why) => {
-                let facts = Facts { id, notes: vec![Note::Hold(why)], wake: Wake::Asked };
+                let facts = Facts { id, notes: vec![Note::Hold(why)], wake: Wake::Asked, synced: Synced::Now };
                 if self.record_surely(&facts).await == Recorded::Yes {
                     chore.end = End::Done(facts.notes);
                 }
@@ -91,7 +91,7 @@ impl<S: Spool> Queue<S> {
             }
             Err(Unsent::Overtaken) => End::Done(vec![Note::Done]),
             Err(Unsent::Never) => {
-                let facts = Facts { id, notes: letter.notes, wake: letter.wake };
+                let facts = Facts { id, notes: letter.notes, wake: letter.wake, synced: Synced::Now };
                 if self.record_surely(&facts).await == Recorded::No {
                     return End::Open;
                 }
@@ -161,7 +161,7 @@ impl<S: Spool> Queue<S> {
             }
         }
         incoming.write(report.tail().as_bytes()).await.map_err(|error| unsent(&error))?;
-        let also = Facts { id, notes: letter.notes.clone(), wake: letter.wake };
+        let also = Facts { id, notes: letter.notes.clone(), wake: letter.wake, synced: Synced::Now };
         let custody = incoming.commit_with(Some(also)).await.map_err(|error| unsent(&error))?;
         Ok(custody.id())
     }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     Destination, Detail, Entry, EntryState, Facts, Failure, Filter, Held, MessageId, Note, Progress, ReadError,
-    RecipientState, RecordError, Spool, Stored, UnixMicros, Wake, Word,
+    RecipientState, RecordError, Spool, Stored, Synced, UnixMicros, Wake, Word,
 };
 
 use super::Queue;
@@ -293,7 +293,10 @@ impl<S: Spool> Queue<S> {
                 }
                 Err(ReadError::Damaged) if action == Action::Delete => {
                     grip.end = Release::Doubt;
-                    self.shared.spool.record(Facts { id, notes: vec![Note::Done], wake: Wake::Now }).await?;
+                    self.shared
+                        .spool
+                        .record(Facts { id, notes: vec![Note::Done], wake: Wake::Now, synced: Synced::Now })
+                        .await?;
                     grip.end = Release::Acted(vec![Note::Done], Vec::new());
                     return Ok(Change::Made);
                 }
@@ -434,7 +437,7 @@ fn facts(action: Action, stored: &Stored, meant: &[u32], flying: &[u32], wall: U
         Action::Bounce => return bounce(stored, waiting().filter(|(index, _)| meant.contains(index)).collect(), wall),
         Action::Delete => (vec![Note::Done], Wake::Now),
     };
-    Some(Facts { id, notes, wake })
+    Some(Facts { id, notes, wake, synced: Synced::Now })
 }
 
 fn bounce(stored: &Stored, given_up: Vec<(u32, &Progress)>, wall: UnixMicros) -> Option<Facts> {
@@ -464,7 +467,7 @@ fn bounce(stored: &Stored, given_up: Vec<(u32, &Progress)>, wall: UnixMicros) ->
     if is_done && !is_owed {
         notes.push(Note::Done);
     }
-    Some(Facts { id: stored.id, notes, wake: Wake::Now })
+    Some(Facts { id: stored.id, notes, wake: Wake::Now, synced: Synced::Now })
 }
 
 /// A recipient that is due now, after so many attempts.

@@ -12,7 +12,7 @@ use mailqueue::log::{OpenError, Report};
 use mailqueue::testing::{Disk, Survival, block_on};
 use mailqueue::{
     CommitError, Destination, Detail, Draft, Envelope, Facts, Handed, LogConfig, LogSpool, MessageId, Note, Progress,
-    ReadError, Recipient, RecordError, Spool, Stored, Taken, UnixMicros, Wake, Word,
+    ReadError, Recipient, RecordError, Spool, Stored, Synced, Taken, UnixMicros, Wake, Word,
 };
 
 /// A log small enough that a few messages fill several segments.
@@ -71,11 +71,16 @@ pub(crate) async fn commit_with<S: Spool>(
 }
 
 pub(crate) fn facts(number: u64, notes: Vec<Note>) -> Facts {
-    Facts { id: id(number), notes, wake: Wake::Asked }
+    Facts { id: id(number), notes, wake: Wake::Asked, synced: Synced::Now }
 }
 
 pub(crate) async fn record<S: Spool>(spool: &S, number: u64, notes: Vec<Note>) -> Result<(), RecordError> {
     spool.record(facts(number, notes)).await
+}
+
+/// Says that an attempt is about to begin, for the process to remember.
+pub(crate) async fn announce<S: Spool>(spool: &S, number: u64, attempt: u32) -> Result<(), RecordError> {
+    spool.record(Facts { synced: Synced::Later, ..facts(number, vec![trying(attempt)]) }).await
 }
 
 pub(crate) fn delivered(index: u32) -> Note {
@@ -114,6 +119,16 @@ pub(crate) async fn read_one<S: Spool>(spool: &S, number: u64) -> Result<Stored,
 
 pub(crate) async fn octets<S: Spool>(spool: &S, number: u64) -> Result<Vec<u8>, ReadError> {
     spool.body(id(number)).await?.reader().read_to_end().await
+}
+
+/// How many attempts for the second recipient are known.
+pub(crate) fn attempts<S: Spool>(spool: &S, number: u64) -> u32 {
+    let stored = block_on(read_one(spool, number)).expect("read");
+    match stored.progress.get(1) {
+        Some(Progress::Trying { attempt, .. }) => *attempt,
+        Some(Progress::Fresh | Progress::Deferred { .. } | Progress::Delivered { .. } | Progress::Failed { .. })
+        | None => 0,
+    }
 }
 
 /// Where octets of a message lie in a disk's files.
@@ -188,6 +203,10 @@ pub(crate) enum Step {
     Try {
         number: u64,
     },
+    /// The same, for a destination where an attempt may be forgotten with the power.
+    Announce {
+        number: u64,
+    },
     Done {
         number: u64,
     },
@@ -233,6 +252,12 @@ impl Ledger {
                 if said.is_ok() {
                     self.fate(number).tried = attempt;
                 }
+                self.told(number, said)
+            }
+            Step::Announce { number } => {
+                let attempt = self.fate(number).tried_asked + 1;
+                self.fate(number).tried_asked = attempt;
+                let said = block_on(announce(spool, number, attempt));
                 self.told(number, said)
             }
             Step::Done { number } => {

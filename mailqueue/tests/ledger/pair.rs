@@ -6,8 +6,8 @@ use std::time::Duration;
 use mailqueue::log::LogDraft;
 use mailqueue::testing::{Disk, Survival, block_on};
 use mailqueue::{
-    Detail, Draft, Facts, Failure, Held, LogSpool, MemoryDraft, MemorySpool, Note, Progress, Spool, UnixMicros, Wake,
-    Word,
+    Detail, Draft, Facts, Failure, Held, LogSpool, MemoryDraft, MemorySpool, Note, Progress, Spool, Synced, UnixMicros,
+    Wake, Word,
 };
 use proptest::prelude::*;
 
@@ -146,7 +146,7 @@ impl Pair {
     }
 
     pub(crate) fn play(&mut self, call: Call) -> Result<(), TestCaseError> {
-        let about = |number, notes, wake| Facts { id: id(number), notes, wake };
+        let about = |number, notes, wake| Facts { id: id(number), notes, wake, synced: Synced::Now };
         match call {
             Call::Commit { size, also } => {
                 let number = self.begin();
