@@ -4,13 +4,15 @@
 #[cfg(test)]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common {
+    pub(crate) mod known;
+    pub(crate) mod people;
     pub(crate) mod town;
     pub(crate) mod witness;
     pub(crate) mod world;
 }
 
+use common::known::Fault;
 use common::town::{Cellar, Town};
-use common::witness::Fault;
 use common::world::{DAWN, seconds};
 use mailqueue::{Action, Filter, MemorySpool, UnixMicros};
 use proptest::prelude::*;

@@ -1,46 +1,17 @@
-//! A spool that answers at once, remembers what it was told, and fails when a test wants it to.
+//! A spool that answers at once, has a ledger kept of what it says, and fails when a test wants it to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use mailqueue::testing::block_on;
 use mailqueue::{
-    Body, CommitError, Custody, Draft, Envelope, Facts, MessageId, Note, Progress, ReadError, RecordError, Space,
-    Spool, Stored, Taken,
+    Body, BodyReader, ChunkFuture, Chunks, CommitError, Custody, Draft, Envelope, Facts, MessageId, ReadError,
+    RecordError, Space, Spool, Stored, Taken,
 };
 
-/// What is durable, by delivery id.
-pub(crate) type Recorded = Arc<Mutex<Known>>;
-
-#[derive(Debug, Default)]
-pub(crate) struct Known {
-    /// Attempts that may be made.
-    pub(crate) tried: BTreeSet<(String, u32)>,
-    /// How each recipient ended. Nobody may change that.
-    pub(crate) ended: BTreeMap<String, End>,
-    /// Messages that are done.
-    pub(crate) done: BTreeSet<MessageId>,
-    /// The next calls, and how they fail.
-    pub(crate) faults: Vec<Fault>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Delivered,
-    Failed,
-}
-
-/// How a call fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Not this one.
-    Works,
-    /// Nothing happens.
-    Before,
-    /// It happens, and nobody is told.
-    After,
-}
+use super::known::{Fault, Known, Recorded};
 
 /// Waits for the spool behind it inside each poll, so that a test sees a queue that waits for time alone.
 pub(crate) struct Witness<S> {
@@ -62,44 +33,13 @@ impl<S> Witness<S> {
     }
 }
 
-impl Known {
-    fn note(&mut self, facts: &Facts) {
-        let id = facts.id;
-        for note in &facts.notes {
-            match note {
-                Note::Progress(steps) => steps.iter().for_each(|(index, progress)| self.progress(id, *index, progress)),
-                Note::Done => drop(self.done.insert(id)),
-                Note::Hold(_) | Note::Release | Note::Warned => {}
-            }
-        }
-    }
-
-    fn progress(&mut self, id: MessageId, index: u32, progress: &Progress) {
-        let delivery = format!("{id}.{index}");
-        let end = match progress {
-            Progress::Fresh => None,
-            Progress::Trying { attempt, .. } => {
-                self.tried.insert((delivery.clone(), *attempt));
-                None
-            }
-            Progress::Deferred { .. } => None,
-            Progress::Delivered { .. } => Some(End::Delivered),
-            Progress::Failed { .. } => Some(End::Failed),
-        };
-        let before = self.ended.get(&delivery).copied();
-        assert!(before.is_none() || before == end, "{delivery} ended as {before:?}, and now {progress:?}");
-        if let Some(end) = end {
-            self.ended.insert(delivery, end);
-        }
-    }
-}
-
 impl<S: Spool> Spool for Witness<S> {
     type Draft = WitnessDraft<S::Draft>;
 
     async fn begin(&self, id: MessageId, expected: u64) -> Result<Self::Draft, CommitError> {
         let draft = block_on(self.spool.begin(id, expected))?;
-        Ok(WitnessDraft { draft, recorded: Arc::clone(&self.recorded) })
+        self.known().begun.insert(id);
+        Ok(WitnessDraft { id, draft, recorded: Arc::clone(&self.recorded) })
     }
 
     async fn take(&self, limit: usize) -> Result<Vec<Taken>, ReadError> {
@@ -119,7 +59,7 @@ impl<S: Spool> Spool for Witness<S> {
 
     async fn body(&self, id: MessageId) -> Result<Body, ReadError> {
         match self.fault() {
-            Fault::Works | Fault::After => block_on(self.spool.body(id)),
+            Fault::Works | Fault::After => Ok(Prompt::body(&block_on(self.spool.body(id))?)),
             Fault::Before => Err(ReadError::Failed(io::ErrorKind::Other)),
         }
     }
@@ -129,8 +69,14 @@ impl<S: Spool> Spool for Witness<S> {
         if fault == Fault::Before {
             return Err(RecordError::Failed(io::ErrorKind::Other));
         }
-        block_on(self.spool.record(facts.clone()))?;
-        self.known().note(&facts);
+        match block_on(self.spool.record(facts.clone())) {
+            Ok(()) => self.known().noted(&facts),
+            Err(RecordError::Unknown) => return Err(RecordError::Unknown),
+            Err(error @ (RecordError::Full | RecordError::Failed(_) | RecordError::Unavailable)) => {
+                self.known().doubt_facts(facts);
+                return Err(error);
+            }
+        }
         match fault {
             Fault::Works | Fault::Before => Ok(()),
             Fault::After => Err(RecordError::Failed(io::ErrorKind::Other)),
@@ -142,7 +88,12 @@ impl<S: Spool> Spool for Witness<S> {
     }
 
     async fn keep_rules(&self, rules: Vec<u8>) -> Result<(), RecordError> {
-        block_on(self.spool.keep_rules(rules))
+        let said = block_on(self.spool.keep_rules(rules.clone()));
+        match said {
+            Ok(()) => self.known().kept(rules),
+            Err(_) => self.known().doubt_rules(rules),
+        }
+        said
     }
 
     async fn space(&self) -> io::Result<Space> {
@@ -154,7 +105,37 @@ impl<S: Spool> Spool for Witness<S> {
     }
 }
 
+type Piece = Result<Option<Bytes>, ReadError>;
+
+/// A body that answers at once.
+struct Prompt {
+    size: u64,
+    read: Mutex<(BodyReader, Vec<Piece>)>,
+}
+
+impl Prompt {
+    fn body(body: &Body) -> Body {
+        Body::new(Self { size: body.size(), read: Mutex::new((body.reader(), Vec::new())) })
+    }
+}
+
+impl Chunks for Prompt {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn chunk(&self, number: usize) -> ChunkFuture<'_> {
+        let mut read = self.read.lock().unwrap();
+        let (reader, pieces) = &mut *read;
+        while pieces.len() <= number {
+            pieces.push(block_on(reader.next()));
+        }
+        Box::pin(ready(pieces[number].clone()))
+    }
+}
+
 pub(crate) struct WitnessDraft<D> {
+    id: MessageId,
     draft: D,
     recorded: Recorded,
 }
@@ -173,10 +154,16 @@ impl<D: Draft> Draft for WitnessDraft<D> {
         if fault == Fault::Before {
             return Err(CommitError::Failed(io::ErrorKind::Other));
         }
-        let custody = block_on(self.draft.commit(envelope, also.clone()))?;
-        if let Some(facts) = also {
-            self.recorded.lock().unwrap().note(&facts);
-        }
+        let said = block_on(self.draft.commit(envelope, also.clone()));
+        let mut known = self.recorded.lock().unwrap();
+        let custody = match said {
+            Ok(custody) => custody,
+            Err(error) => {
+                known.doubt_message(self.id, also);
+                return Err(error);
+            }
+        };
+        known.took(self.id, also.as_ref());
         match fault {
             Fault::Works | Fault::Before => Ok(custody),
             Fault::After => Err(CommitError::Failed(io::ErrorKind::Other)),
