@@ -329,12 +329,14 @@ fn metrics_tell_what_happened() {
     let mut page = String::new();
     wait(|| {
         page = node.get("/metrics").unwrap();
-        page.contains("posthaste_queue_messages 0")
+        let empty = |state| page.contains(&format!("posthaste_queue_messages{{state=\"{state}\"}} 0"));
+        ["active", "deferred", "held", "suspended"].into_iter().all(empty)
     });
     for line in [
         "posthaste_messages_accepted_total{service=\"smtp\"} 1",
         "posthaste_deliveries_total{transport=\"local\",outcome=\"delivered\"} 1",
-        "# TYPE posthaste_queue_recipients gauge",
+        "# TYPE posthaste_queue_messages gauge",
+        "# TYPE posthaste_queue_failed_total counter",
     ] {
         assert!(page.contains(line), "{line} is not in {page}");
     }

@@ -101,9 +101,19 @@ fn broken() -> Vec<Case> {
         case(
             "smtp",
             format!(
-                "{HELLO}MAIL FROM:<> RET=HDRS\r\nMAIL FROM:<> REQUIRETLS\r\nMAIL FROM:<> BODY=BINARYMIME\r\nQUIT\r\n"
+                "{HELLO}MAIL FROM:<> REQUIRETLS\r\nMAIL FROM:<> BODY=BINARYMIME\r\nMAIL FROM:<> MT-PRIORITY=9\r\n\
+                 MAIL FROM:<> HOLDFOR=9\r\nMAIL FROM:<> BY=9;R\r\nQUIT\r\n"
             ),
-            &["250", "504 5.5.4", "504 5.5.4", "504 5.5.4", "221"],
+            &["250", "504 5.5.4", "504 5.5.4", "504 5.5.4", "504 5.5.4", "504 5.5.4", "221"],
+        ),
+        case(
+            "smtp",
+            format!(
+                "{HELLO}MAIL FROM:<> RET=ALL RET=HDRS\r\nMAIL FROM:<> RET=NONE\r\nMAIL FROM:<> ENVID=+\r\n\
+                 MAIL FROM:<>\r\nRCPT TO:<bob@example.org> NOTIFY=NEVER,FAILURE\r\n\
+                 RCPT TO:<bob@example.org> ORCPT=bob@example.org\r\nQUIT\r\n"
+            ),
+            &["250", "501 5.5.4", "501 5.5.4", "501 5.5.4", "250", "501 5.5.4", "501 5.5.4", "221"],
         ),
         case(
             "smtp",
