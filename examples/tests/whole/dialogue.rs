@@ -77,6 +77,11 @@ impl Dialogue {
             self.smtp(&format!("RCPT TO:<{to}>"), "250")?;
         }
         self.smtp("DATA", "354")?;
+        self.send_body(message)
+    }
+
+    /// Sends a message behind DATA, with the dots that belong to it and the one behind it.
+    pub(crate) fn send_body(&mut self, message: &[u8]) -> io::Result<()> {
         let mut stuffed = Vec::with_capacity(message.len() + 64);
         for line in message.split_inclusive(|byte| *byte == b'\n') {
             if line.starts_with(b".") {
@@ -86,6 +91,15 @@ impl Dialogue {
         }
         stuffed.extend(b".\r\n");
         self.send(&stuffed)
+    }
+
+    /// Begins a session of SMTP and logs in, on a connection just made.
+    pub(crate) fn submission_login(&mut self, (address, password): (&str, &str)) -> io::Result<()> {
+        let greeting = self.reply()?;
+        expect("connection", &greeting, "220")?;
+        self.smtp("EHLO client.example.net", "250")?;
+        let login = base64(format!("\0{address}\0{password}").as_bytes());
+        self.smtp(&format!("AUTH PLAIN {login}"), "235")
     }
 
     /// Says a command of POP3, and gives the rest of the line after +OK.
@@ -147,4 +161,25 @@ fn expect(command: &str, reply: &str, expected: &str) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!("{command}: {reply}, instead of {expected}")))
+}
+
+/// RFC 4648 §4.
+fn base64(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in octets.chunks(3) {
+        let bits = (0..3).fold(0_usize, |bits, at| bits << 8 | usize::from(three.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            text.push(if at <= three.len() { char::from(DIGITS[bits >> (18 - 6 * at) & 63]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[test]
+fn base64_has_the_examples_of_its_rfc() {
+    // RFC 4648 §10.
+    for (octets, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        assert_eq!(base64(octets.as_bytes()), text);
+    }
 }

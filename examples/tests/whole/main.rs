@@ -7,6 +7,7 @@
 
 mod beside;
 mod dialogue;
+mod mailctl;
 mod message;
 mod node;
 mod post;

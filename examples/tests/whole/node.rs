@@ -65,6 +65,11 @@ impl Site {
         self.folder.path()
     }
 
+    /// The port of a service.
+    pub(crate) fn port(&self, service: &str) -> u16 {
+        self.ports[SERVICES.iter().position(|name| *name == service).unwrap()]
+    }
+
     /// The server's data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -130,8 +135,7 @@ impl Node {
 
     /// The port of a service.
     pub(crate) fn port(&self, service: &str) -> u16 {
-        let site = self.site.as_ref().unwrap();
-        site.ports[SERVICES.iter().position(|name| *name == service).unwrap()]
+        self.site.as_ref().unwrap().port(service)
     }
 
     /// A folder for all that belongs to the test.

@@ -7,6 +7,7 @@ mod pop3;
 mod proxies;
 mod readers;
 mod refusals;
+mod relay;
 mod senders;
 
 use std::path::{Path, PathBuf};

@@ -1,12 +1,14 @@
 //! Mail servers that others wrote, as they send to us.
 
 mod exim;
+mod opensmtpd;
 mod postfix;
 
 use std::process::{Command, Stdio};
 
 use self::exim::{Exim, Manner};
-use self::postfix::Postfix;
+pub(super) use self::opensmtpd::OpenSmtpd;
+pub(super) use self::postfix::Postfix;
 use super::{Letter, maildrop, senders, wait_for_mail, wait_for_mail_of};
 use crate::dialogue::Dialogue;
 use crate::message::{compare, is_copy};
@@ -97,14 +99,17 @@ fn postfix_hands_mail_on_by_smtp() {
         assert!(ours.contains(" with ESMTP") && ours.contains("\r\n\t(TLSv1."), "{copy}");
     }
 
-    // Reports are not offered, so Postfix reports itself, from nobody; no word of it comes to us.
+    // Reports are offered, so Postfix hands on what was asked for and keeps silent; the report is ours, with their name for it.
     let before = maildrop(&node).len();
     give(&postfix, "<alice@example.org> RET=HDRS ENVID=one", &["<bob@example.org> NOTIFY=SUCCESS,FAILURE"], "S: 1\r\n");
     wait_for_mail(&node, before + 1);
-    let report = String::from_utf8_lossy(&wait_for_mail_of(&node, ALICE, 1)[0]).into_owned();
-    assert!(report.starts_with("Return-Path: <>\r\n") && report.contains("\r\nAction: relayed\r\n"), "{report}");
+    let reports = wait_for_mail_of(&node, ALICE, 1);
+    let report = String::from_utf8_lossy(&reports[0]).into_owned();
+    assert!(report.starts_with("Return-Path: <>\r\n") && report.contains("\r\nAction: delivered\r\n"), "{report}");
+    assert!(report.contains("\r\nReporting-MTA: dns; example.org\r\n"), "{report}");
+    assert!(report.contains("\r\nOriginal-Envelope-Id: one\r\n") && reports.len() == 1, "{report}");
 
-    // Addresses beyond ASCII are.
+    // So are addresses beyond ASCII.
     give(&postfix, "<ren\u{e9}e@example.net> SMTPUTF8", &["<bob@example.org>"], "Subject: gr\u{fc}n\r\n");
     wait_for_mail(&node, before + 2);
     let copies = maildrop(&node);

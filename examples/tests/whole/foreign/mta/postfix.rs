@@ -18,7 +18,7 @@ use crate::program::{find, run, skip};
 const MASTER: &str = "/usr/lib/postfix/sbin/master";
 
 /// A Postfix that takes mail on a port of its own, and sends it on.
-pub(super) struct Postfix {
+pub(in crate::foreign) struct Postfix {
     place: TempDir,
     port: u16,
     master: Child,
@@ -26,7 +26,7 @@ pub(super) struct Postfix {
 
 impl Postfix {
     /// Starts one that also has these settings; `None`, and word of it, where that cannot be.
-    pub(super) fn start(settings: &str) -> Option<Self> {
+    pub(in crate::foreign) fn start(settings: &str) -> Option<Self> {
         let postfix = find("postfix")?;
         if !getuid().is_root() || !Path::new(MASTER).exists() {
             skip("Postfix", "only root can start it");
@@ -61,12 +61,12 @@ impl Postfix {
     }
 
     /// Where it takes mail.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::foreign) fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 
     /// Waits until it says this of its work.
-    pub(super) fn wait_until_it_tells(&self, words: &str) {
+    pub(in crate::foreign) fn wait_until_it_tells(&self, words: &str) {
         let end = Instant::now() + PATIENCE;
         while !self.log().contains(words) {
             assert!(Instant::now() < end, "Postfix does not tell of {words:?}");
