@@ -72,7 +72,7 @@ pub struct LogConfig {
     /// How many empty segments are kept ready for new mail, at least one. Two more are kept for the facts about mail that
     /// is here, and for compaction: on a full disk no new mail is taken, while deliveries go on and make room.
     pub spares: usize,
-    /// Octets of the disk that are left to others. Beside them, the log leaves 512 for each message in it: deliveries must
+    /// Octets of the disk that are left to others. Beside them, the log leaves 2048 for each message in it: deliveries must
     /// find room for what they have to say.
     pub reserve: u64,
     /// Threads that read. A few hide the disk's latency.

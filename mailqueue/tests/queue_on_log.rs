@@ -17,7 +17,7 @@ mod common {
 use common::town::Town;
 use common::vault::{Mishap, Vault, town};
 use common::world::{DAWN, seconds};
-use mailqueue::{Action, Filter, UnixMicros};
+use mailqueue::{Action, CommitError, Filter, UnixMicros};
 use proptest::prelude::*;
 
 /// How much more is tried than usual.
@@ -68,7 +68,7 @@ fn calls() -> u64 {
 
 /// The calls at which something goes wrong: usually a part of them, another one in each place of the script.
 fn moments() -> impl Iterator<Item = u64> {
-    let step = (8 / depth()).max(1);
+    let step = (12 / depth()).max(1);
     (0..=calls() / step).map(move |place| 1 + place * step + place % step)
 }
 
@@ -95,7 +95,7 @@ fn the_busy_hours_are_busy() {
 #[test]
 fn a_crash_at_any_call_breaks_no_promise() {
     let mut came_back = 0;
-    for round in 0..depth().div_ceil(8) {
+    for round in 0..depth().div_ceil(12) {
         for call in moments() {
             let mut town = busy_hours_with(Mishap::Crash, call + round * 4096);
             town.finish();
@@ -139,6 +139,51 @@ fn a_crash_while_the_office_opens_again_breaks_no_promise() {
         }
     }
     town.finish();
+}
+
+/// Brings letters until there is no room for more.
+fn fill(town: &mut Town<Vault>) {
+    for _ in 0..500 {
+        match town.bring(1500, 1, 2) {
+            Ok(()) => {}
+            Err(CommitError::Full) => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the disk is never full");
+}
+
+#[test]
+fn a_disk_that_is_full_drains_and_takes_mail_again() {
+    for segments in [12, 16, 24, 40] {
+        for limit in [Limit::Octets, Limit::Files] {
+            let mut town = town(SEED + segments);
+            match limit {
+                Limit::Octets => town.cellar.disk.limit(Some(segments * 4096)),
+                Limit::Files => town.cellar.disk.limit_files(Some(16 + segments)),
+            }
+            for round in 0..3 {
+                let before = town.promises();
+                fill(&mut town);
+                assert!(town.promises() > before, "{segments} {limit:?}");
+                town.work(seconds(600));
+                town.close();
+                town.open();
+                assert!(!town.is_closed(), "{segments} {limit:?}");
+                fill(&mut town);
+                town.crash(round);
+                town.work(seconds(24 * 3600));
+                town.nothing_is_forgotten();
+            }
+            town.finish_on_what_there_is();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    Octets,
+    Files,
 }
 
 proptest! {

@@ -52,9 +52,10 @@ pub(super) enum Purpose {
 
 /// How many spares new mail leaves alone: one for facts, and one in which compaction can make the next.
 pub(super) const KEPT: usize = 2;
-/// What facts about a message may still take until it is gone, in octets: an attempt and its outcome, the end, and their
-/// entries in footers.
-const FACTS: u64 = 512;
+/// What facts about a message may take until they are joined into one record or it is gone, in octets, with their entries
+/// in footers: a few attempts for each of a few recipients. With less, mail that waits long on a full disk comes to a point
+/// where nothing about it can be recorded, and so nothing goes.
+const FACTS: u64 = 2 << 10;
 /// How many new files are left to others.
 const FILES: u64 = 16;
 
