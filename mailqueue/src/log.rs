@@ -77,6 +77,18 @@ pub struct LogConfig {
     pub reserve: u64,
     /// Threads that read. A few hide the disk's latency.
     pub readers: usize,
+    /// Who prepares new segments.
+    pub preparation: Preparation,
+}
+
+/// Who fills new segments with zeros and syncs them, before they are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preparation {
+    /// A thread of its own, so that no caller waits for it but who needs the segment at once.
+    Beside,
+    /// The committer, a piece after each batch: then the calls to the disk come in the same order in each run, which tests
+    /// of faults want.
+    Between,
 }
 
 impl Default for LogConfig {
@@ -88,6 +100,7 @@ impl Default for LogConfig {
             spares: 1,
             reserve: 64 << 20,
             readers: 2,
+            preparation: Preparation::Beside,
         }
     }
 }

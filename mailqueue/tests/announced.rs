@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use mailqueue::log::Preparation;
 use mailqueue::testing::{Disk, Settled, VirtualClock, block_on, settle};
 use mailqueue::{
     Batch, Clock, Destination, Detail, Envelope, Handed, LogConfig, LogSpool, Outcome, Queue, QueueConfig, Recipient,
@@ -10,12 +11,14 @@ use mailqueue::{
 };
 
 /// Notes how many syncs the disk has seen when it is dialled.
+#[cfg(test)]
 #[derive(Clone)]
 struct Counting {
     disk: Disk,
     seen: Arc<Mutex<Vec<u64>>>,
 }
 
+#[cfg(test)]
 impl Transport for Counting {
     async fn deliver(&self, batch: Batch) -> Vec<Outcome> {
         self.seen.lock().unwrap().push(self.disk.syncs());
@@ -29,9 +32,11 @@ impl Transport for Counting {
 }
 
 /// How many syncs are between the commit of a message and the moment when its destination is dialled.
+#[cfg(test)]
 fn syncs_before_dialling(destination: Destination) -> u64 {
     let disk = Disk::new();
-    let config = LogConfig { segment_size: 1 << 16, reserve: 0, ..LogConfig::default() };
+    let preparation = Preparation::Between;
+    let config = LogConfig { segment_size: 1 << 16, reserve: 0, preparation, ..LogConfig::default() };
     let (spool, _) = LogSpool::open(disk.clone(), config).unwrap();
     let clock = Arc::new(VirtualClock::default());
     let recipient = Recipient { address: "bob@example.org".to_owned(), destination, parameters: Vec::new() };

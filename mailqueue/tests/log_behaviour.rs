@@ -12,7 +12,7 @@ use ledger::{
     read_all, read_one, record, small, take_all, trying,
 };
 use mailqueue::files::{Files, RealFiles};
-use mailqueue::log::OpenError;
+use mailqueue::log::{OpenError, Preparation};
 use mailqueue::testing::{Disk, Fault, Survival, block_on};
 use mailqueue::{
     CommitError, Draft, Held, LogConfig, LogSpool, Note, Progress, ReadError, RecordError, Spool, Standing, Taken,
@@ -118,6 +118,28 @@ fn commits_that_wait_together_share_one_sync() {
     });
     assert_eq!(gate.syncs(), before + 2, "one for the first, one for all others");
     assert_eq!(block_on(take_all(&spool)).len(), 17);
+}
+
+#[test]
+fn nobody_waits_for_a_segment_that_is_being_prepared() {
+    let gated = Gated::default();
+    let names = gated.names();
+    let config = LogConfig { segment_size: 1 << 13, spares: 2, preparation: Preparation::Beside, ..small() };
+    let (spool, _) = LogSpool::open(gated, config).unwrap();
+    let before = names.syncs();
+    names.close();
+    let mut numbers = 1..;
+    let mut one_more = || block_on(commit(&spool, numbers.next().unwrap(), 600)).unwrap();
+    // The first segment is full, and the spare that was taken is to be replaced.
+    (0..12).for_each(|_| one_more());
+    while names.syncs() == before {
+        thread::yield_now();
+    }
+    one_more();
+    names.open();
+    (0..100).for_each(|_| one_more());
+    assert_eq!(block_on(read_all(&spool)).len(), 113);
+    block_on(spool.close());
 }
 
 #[test]

@@ -5,10 +5,11 @@ mod ledger;
 
 use std::io::ErrorKind;
 
-use ledger::{Ledger, Step, attempts, open};
+use ledger::{Ledger, Step, attempts, open, small};
 use mailqueue::files::Files;
+use mailqueue::log::Preparation;
 use mailqueue::testing::{Disk, Fault, Survival, block_on};
-use mailqueue::{CommitError, Draft, Spool};
+use mailqueue::{CommitError, Draft, LogConfig, LogSpool, Spool};
 use proptest::prelude::*;
 
 /// A little of everything, over several segments; in the second half, most mail goes and the rest is moved together.
@@ -96,6 +97,24 @@ fn a_crash_at_any_call_loses_nothing() {
             play(&disk, &mut ledger);
             let disk = ledger.crash(&disk, survival);
             ledger.crash(&disk, Survival::Nothing);
+        }
+    }
+}
+
+#[test]
+fn a_crash_loses_nothing_while_a_thread_prepares_segments() {
+    for call in (1..=calls_of_a_play()).step_by(3) {
+        for survival in [Survival::Nothing, Survival::Some(call)] {
+            let (disk, mut ledger) = (Disk::new(), Ledger::default());
+            disk.fault_at(call, Fault::Crash);
+            let config = LogConfig { preparation: Preparation::Beside, ..small() };
+            if let Ok((spool, _)) = LogSpool::open(disk.clone(), config) {
+                for step in script() {
+                    let _ = ledger.ask(&spool, step);
+                }
+                block_on(spool.close());
+            }
+            ledger.crash(&disk, survival);
         }
     }
 }

@@ -2,16 +2,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use crate::files::{File, Files, Free};
 
+use super::Preparation;
 use super::format::SEGMENT_HEADER;
 use super::index::{SegmentFile, Shared};
 
 /// How a segment's file is named: this and a number that has no meaning.
 pub(super) const NAME: &str = "segment-";
-/// How many octets of zeros are written at a time.
+/// The least octets of a spare that are written between two batches.
 const STEP: usize = 1 << 20;
+/// What a spare is full of, as much of it as is written at a time.
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// A file full of octets that mean nothing, ready to become a segment. Its blocks are allocated, so that writing into it
 /// needs neither room on the disk nor a sync of the file system's own books.
@@ -62,11 +66,21 @@ const FILES: u64 = 16;
 pub(super) struct Yard<F: Files> {
     shared: Arc<Shared<F>>,
     spares: Vec<Spare<F::File>>,
-    building: Option<Building<F::File>>,
+    next: Next<F::File>,
     next_name: u64,
 }
 
-/// A spare that is being written, a step after each batch, so that no batch waits for a whole one.
+/// The next spare.
+enum Next<T> {
+    /// Nobody makes one.
+    None,
+    /// It is written a step after each batch, so that no batch waits for a whole one.
+    Between(Building<T>),
+    /// A thread makes it.
+    Beside(JoinHandle<Result<Spare<T>, Fault>>),
+}
+
+/// A spare that is not finished.
 struct Building<T> {
     spare: Spare<T>,
     written: u32,
@@ -75,14 +89,13 @@ struct Building<T> {
 impl<F: Files> Yard<F> {
     /// Takes over what an earlier run left. `next_name` is free, and all above.
     pub(super) fn new(shared: Arc<Shared<F>>, next_name: u64) -> Self {
-        Self { shared, spares: Vec::new(), building: None, next_name }
+        Self { shared, spares: Vec::new(), next: Next::None, next_name }
     }
 
     /// Adds a file that nothing needs any more, or removes it where there are enough.
     pub(super) fn add(&mut self, spare: Spare<F::File>) {
         if !self.is_full() && spare.size == self.shared.config.segment_size {
-            self.spares.push(spare);
-            self.tell();
+            self.keep(spare);
         } else {
             // A name that stays is a spare again at the next start, and is removed then.
             drop(spare.file);
@@ -98,7 +111,7 @@ impl<F: Files> Yard<F> {
             Purpose::Facts => 0,
         };
         while self.spares.len() <= keep {
-            self.finish_building(purpose)?;
+            self.finish_next(purpose)?;
         }
         let spare = self.spares.pop().ok_or(Fault::Full);
         self.tell();
@@ -110,39 +123,43 @@ impl<F: Files> Yard<F> {
         if size == self.shared.config.segment_size {
             return self.take(Purpose::Facts);
         }
-        let mut building = self.begin_building(size)?;
-        while building.written < size {
-            building.step(STEP)?;
-        }
-        self.end_building(building)
+        let name = self.new_name();
+        Building::begin(&self.shared, name, size)?.finish(&self.shared)
     }
 
     /// Makes sure that as many spares are there as configured, where the disk has room.
     pub(super) fn fill(&mut self) -> Result<(), Fault> {
         while !self.is_full() {
-            self.finish_building(Purpose::Mail)?;
+            self.finish_next(Purpose::Mail)?;
         }
         Ok(())
     }
 
-    /// Writes a little of the next spare if one is missing. `pace` is how much was just appended to the log: the spare
-    /// grows faster than the room left shrinks. Errors leave the spare unmade; who needs it will hear of them.
+    /// Goes on with the next spare if one is missing. `pace` is how much was just appended to the log: a spare that is
+    /// written between batches grows faster than the room left shrinks. Errors leave it unmade; who needs it will hear of
+    /// them.
     pub(super) fn step(&mut self, pace: usize) {
-        if self.building.is_none() {
-            if self.is_full() || self.disk_is_short() {
-                return;
+        match std::mem::replace(&mut self.next, Next::None) {
+            Next::None if self.is_full() || self.disk_is_short() => {}
+            Next::None => {
+                let _ = self.begin_next();
             }
-            self.building = self.begin_building(self.shared.config.segment_size).ok();
-        }
-        let Some(mut building) = self.building.take() else { return };
-        let size = building.spare.size as usize;
-        if building.step(pace.max(STEP.min(size / 16))).is_err() {
-            self.discard(building);
-        } else if building.written < building.spare.size {
-            self.building = Some(building);
-        } else if let Ok(spare) = self.end_building(building) {
-            self.spares.push(spare);
-            self.tell();
+            Next::Between(mut building) => {
+                let size = building.spare.size;
+                if building.write(pace.max(STEP.min(size as usize / 16))).is_err() {
+                    building.discard(&self.shared);
+                } else if building.written < size {
+                    self.next = Next::Between(building);
+                } else if let Ok(spare) = building.finish(&self.shared) {
+                    self.keep(spare);
+                }
+            }
+            Next::Beside(thread) if thread.is_finished() => {
+                if let Ok(spare) = joined(thread) {
+                    self.keep(spare);
+                }
+            }
+            Next::Beside(thread) => self.next = Next::Beside(thread),
         }
     }
 
@@ -157,51 +174,45 @@ impl<F: Files> Yard<F> {
         }
     }
 
-    fn finish_building(&mut self, purpose: Purpose) -> Result<(), Fault> {
+    fn finish_next(&mut self, purpose: Purpose) -> Result<(), Fault> {
         match purpose {
             Purpose::Mail | Purpose::Moves if self.disk_is_short() => return Err(Fault::Full),
             Purpose::Mail | Purpose::Moves | Purpose::Facts => {}
         }
-        let mut building = match self.building.take() {
-            Some(building) => building,
-            None => self.begin_building(self.shared.config.segment_size)?,
-        };
-        while building.written < building.spare.size {
-            if let Err(error) = building.step(STEP) {
-                self.discard(building);
-                return Err(error.into());
+        let spare = match std::mem::replace(&mut self.next, Next::None) {
+            Next::None => {
+                let (name, size) = (self.new_name(), self.shared.config.segment_size);
+                Building::begin(&self.shared, name, size)?.finish(&self.shared)
             }
-        }
-        let spare = self.end_building(building)?;
-        self.spares.push(spare);
-        self.tell();
+            Next::Between(building) => building.finish(&self.shared),
+            Next::Beside(thread) => joined(thread),
+        };
+        self.keep(spare?);
         Ok(())
     }
 
-    fn begin_building(&mut self, size: u32) -> io::Result<Building<F::File>> {
+    fn begin_next(&mut self) -> Result<(), Fault> {
+        let (name, size) = (self.new_name(), self.shared.config.segment_size);
+        self.next = match self.shared.config.preparation {
+            Preparation::Between => Next::Between(Building::begin(&self.shared, name, size)?),
+            Preparation::Beside => {
+                let shared = Arc::clone(&self.shared);
+                let make = move || Building::begin(&shared, name, size)?.finish(&shared);
+                Next::Beside(thread::Builder::new().name("spool-prepare".to_owned()).spawn(make)?)
+            }
+        };
+        Ok(())
+    }
+
+    fn new_name(&mut self) -> String {
         let name = format!("{NAME}{:08}", self.next_name);
         self.next_name += 1;
-        let file = self.shared.files.create(&name)?;
-        Ok(Building { spare: Spare { name, file, size }, written: 0 })
+        name
     }
 
-    /// Makes a spare durable with its name: a segment that begins in it later needs no sync of the directory.
-    fn end_building(&mut self, building: Building<F::File>) -> Result<Spare<F::File>, Fault> {
-        let synced = building.spare.file.sync_data().and_then(|()| self.shared.files.sync_dir());
-        match synced {
-            Ok(()) => Ok(building.spare),
-            Err(error) => {
-                self.discard(building);
-                Err(error.into())
-            }
-        }
-    }
-
-    fn discard(&mut self, building: Building<F::File>) {
-        let name = building.spare.name;
-        drop(building.spare.file);
-        // Where the name stays, the next start finds a file without a header and removes it.
-        let _ = self.shared.files.remove(&name);
+    fn keep(&mut self, spare: Spare<F::File>) {
+        self.spares.push(spare);
+        self.tell();
     }
 
     /// Whether another segment would eat into the disk's reserve. A disk that does not say is asked by the writes.
@@ -238,12 +249,53 @@ pub(super) fn wipe<T: File>(segment: &SegmentFile<T>) -> io::Result<()> {
     segment.file.sync_data()
 }
 
+fn joined<T>(thread: JoinHandle<Result<Spare<T>, Fault>>) -> Result<Spare<T>, Fault> {
+    thread.join().unwrap_or(Err(Fault::Io(io::ErrorKind::Other)))
+}
+
+impl<F: Files> Drop for Yard<F> {
+    /// Whoever opens the directory next must not find anyone at work in it.
+    fn drop(&mut self) {
+        if let Next::Beside(thread) = std::mem::replace(&mut self.next, Next::None) {
+            drop(thread.join());
+        }
+    }
+}
+
 impl<T: File> Building<T> {
-    fn step(&mut self, octets: usize) -> io::Result<()> {
-        let left = (self.spare.size - self.written) as usize;
-        let octets = octets.min(left);
-        self.spare.file.write_all_at(&vec![0; octets], u64::from(self.written))?;
-        self.written += octets as u32;
+    fn begin<F: Files<File = T>>(shared: &Shared<F>, name: String, size: u32) -> io::Result<Self> {
+        let file = shared.files.create(&name)?;
+        Ok(Self { spare: Spare { name, file, size }, written: 0 })
+    }
+
+    fn write(&mut self, octets: usize) -> io::Result<()> {
+        let end = self.written.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX)).min(self.spare.size);
+        while self.written < end {
+            let (zeros, _) = ZEROS.split_at(ZEROS.len().min((end - self.written) as usize));
+            self.spare.file.write_all_at(zeros, u64::from(self.written))?;
+            self.written += zeros.len() as u32;
+        }
         Ok(())
+    }
+
+    /// Writes what is left and makes the spare durable with its name: a segment that begins in it later needs no sync of
+    /// the directory.
+    fn finish<F: Files<File = T>>(mut self, shared: &Shared<F>) -> Result<Spare<T>, Fault> {
+        let size = self.spare.size as usize;
+        let made = self.write(size).and_then(|()| self.spare.file.sync_data()).and_then(|()| shared.files.sync_dir());
+        match made {
+            Ok(()) => Ok(self.spare),
+            Err(error) => {
+                self.discard(shared);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn discard<F: Files<File = T>>(self, shared: &Shared<F>) {
+        let name = self.spare.name;
+        drop(self.spare.file);
+        // Where the name stays, the next start finds a file without a header and removes it.
+        let _ = shared.files.remove(&name);
     }
 }

@@ -22,6 +22,7 @@ impl Cellar for Vault {
             spares: 1,
             reserve: 0,
             readers: 1,
+            preparation: mailqueue::log::Preparation::Between,
             ..LogConfig::default()
         };
         let (spool, report) = LogSpool::open(self.disk.clone(), config).ok()?;

@@ -1,4 +1,4 @@
-//! A disk whose syncs wait at a gate.
+//! A disk whose syncs wait at gates.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,11 +7,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use mailqueue::files::{File, Files, Free};
 use mailqueue::testing::{Disk, DiskFile};
 
-/// A disk whose syncs wait at a gate.
+/// A disk whose syncs wait at gates: one for those of files, one for those of names.
 #[derive(Clone, Default)]
 pub(crate) struct Gated {
     disk: Disk,
     gate: Arc<Gate>,
+    names: Arc<Gate>,
 }
 
 #[derive(Default)]
@@ -25,6 +26,11 @@ impl Gated {
     pub(crate) fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)
     }
+
+    /// The gate for syncs of the directory.
+    pub(crate) fn names(&self) -> Arc<Gate> {
+        Arc::clone(&self.names)
+    }
 }
 
 impl Gate {
@@ -36,6 +42,12 @@ impl Gate {
     pub(crate) fn open(&self) {
         *self.closed.lock().unwrap() = false;
         self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        let closed = self.closed.lock().unwrap();
+        drop(self.opened.wait_while(closed, |closed| *closed).unwrap());
     }
 
     /// How many syncs were begun.
@@ -72,6 +84,7 @@ impl Files for Gated {
         self.disk.remove(name)
     }
     fn sync_dir(&self) -> io::Result<()> {
+        self.names.pass();
         self.disk.sync_dir()
     }
     fn free(&self) -> io::Result<Free> {
@@ -87,9 +100,7 @@ impl File for GatedFile {
         self.file.write_all_at(octets, offset)
     }
     fn sync_data(&self) -> io::Result<()> {
-        self.gate.syncs.fetch_add(1, Ordering::SeqCst);
-        let closed = self.gate.closed.lock().unwrap();
-        drop(self.gate.opened.wait_while(closed, |closed| *closed).unwrap());
+        self.gate.pass();
         self.file.sync_data()
     }
     fn size(&self) -> io::Result<u64> {

@@ -8,7 +8,7 @@ pub(crate) mod pair;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mailqueue::files::Files;
-use mailqueue::log::{OpenError, Report};
+use mailqueue::log::{OpenError, Preparation, Report};
 use mailqueue::testing::{Disk, Survival, block_on};
 use mailqueue::{
     CommitError, Destination, Detail, Draft, Envelope, Facts, Handed, LogConfig, LogSpool, MessageId, Note, Progress,
@@ -17,7 +17,16 @@ use mailqueue::{
 
 /// A log small enough that a few messages fill several segments.
 pub(crate) fn small() -> LogConfig {
-    LogConfig { segment_size: 4096, chunk_size: 700, spares: 1, reserve: 0, readers: 1, ..LogConfig::default() }
+    let preparation = Preparation::Between;
+    LogConfig {
+        segment_size: 4096,
+        chunk_size: 700,
+        spares: 1,
+        reserve: 0,
+        readers: 1,
+        preparation,
+        ..LogConfig::default()
+    }
 }
 
 pub(crate) fn open(disk: &Disk) -> Result<(LogSpool<Disk>, Report), OpenError> {
