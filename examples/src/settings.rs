@@ -132,7 +132,7 @@ async fn resolver(config: &Config, options: ResolverOptions) -> Result<Resolver,
         Validation::Validate => Ok(with(Dnssec::Validate { anchors })?),
         Validation::TrustServer => Ok(with(Dnssec::TrustResolver)?),
         Validation::Off => Ok(with(Dnssec::Off)?),
-        Validation::Auto if config.outbound.outward.is_closed() => Ok(with(Dnssec::Off)?),
+        Validation::Auto if !config.outbound.outward.needs_names() => Ok(with(Dnssec::Off)?),
         Validation::Auto => {
             let resolver = with(Dnssec::Validate { anchors })?;
             // Whoever starts a server waits for it.

@@ -96,7 +96,11 @@ impl Place {
     /// What was said there, in the server's words or in those of the engine.
     pub(super) fn said(&self, said: &Said) -> Word {
         let text = match said.by {
-            SaidBy::Server => format!("{} {}", said.reply.code(), text(&said.reply)),
+            // RFC 3464 §2.3.6: as it was said.
+            SaidBy::Server => match status(&said.reply) {
+                none if none.is_empty() => format!("{} {}", said.reply.code(), text(&said.reply)),
+                status => format!("{} {status} {}", said.reply.code(), text(&said.reply)),
+            },
             SaidBy::Us => format!("{} (at {})", text(&said.reply), said.stage.as_str()),
         };
         Word { text, status: status(&said.reply), by: said.by, host: self.host.clone(), address: self.address }

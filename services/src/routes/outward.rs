@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -85,10 +85,14 @@ impl Outward {
         self.transports.insert(domain, way);
     }
 
-    /// Whether no mail leaves at all.
+    /// Whether any way leads over names, so that DNS has to be asked.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.transports.values().chain([&self.otherwise]).all(|way| *way == Way::Closed)
+    pub fn needs_names(&self) -> bool {
+        self.transports.values().chain([&self.otherwise]).any(|way| match way {
+            Way::Closed => false,
+            Way::Exchangers => true,
+            Way::Relay(relay) => relay.host.parse::<IpAddr>().is_err(),
+        })
     }
 
     /// The way for a domain, in whatever case: that of its own name, or else of the nearest name above it.
@@ -194,6 +198,17 @@ mod tests {
         for text in ["mx", "=mx", ".=mx", "a..b=mx", "a b=mx", "a@b=mx"] {
             assert_eq!(text.parse::<Transport>(), Err(NoTransport), "{text}");
         }
+    }
+
+    #[test]
+    fn addresses_need_no_names() {
+        let needs = |texts: &[&str]| {
+            let mut outward = Outward::new(Way::Closed);
+            texts.iter().for_each(|text| outward.add(text.parse().unwrap()));
+            outward.needs_names()
+        };
+        assert!(!needs(&[]) && !needs(&["a.example=127.0.0.1:25", "b.example=[::1]:25", "c.example=off"]));
+        assert!(needs(&["a.example=127.0.0.1:25", "b.example=mx"]) && needs(&["a.example=relay.example:25"]));
     }
 
     #[test]

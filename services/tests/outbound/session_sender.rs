@@ -11,7 +11,7 @@ use services::outbound::{
     ClientTls, CourierOptions, Couriers, Demands, Fate, Hop, HostMemory, Parcel, Policy, Route, Security, Target,
     Targets,
 };
-use smtp_proto::{ClientConfig, Domain, Envelope, ForwardPath, Mail, MailParameters, Rcpt, ReversePath};
+use smtp_proto::{ClientConfig, Domain, Envelope, ForwardPath, Mail, MailParameters, Rcpt, ReversePath, SaidBy};
 
 use crate::session_server::Server;
 
@@ -108,7 +108,16 @@ pub(crate) async fn carry(couriers: &Couriers, route: &Route, addresses: &[&str]
     couriers.deliver(&parcel(addresses), route).await
 }
 
-/// What became of one recipient, in short: `delivered 250 2.0.0 taken`.
+/// What became of one recipient, in short: `delivered 250 taken`.
 pub(crate) fn told(fate: &Fate) -> String {
-    format!("{} {}", fate.as_str(), fate.word().text)
+    // The status stands behind a server's code, as it was said there; tests look at it in its own place.
+    let word = fate.word();
+    let text = match word.by {
+        SaidBy::Server if !word.status.is_empty() => {
+            let (code, rest) = word.text.split_once(' ').unwrap();
+            format!("{code} {}", rest.strip_prefix(&word.status).unwrap().trim_start())
+        }
+        SaidBy::Server | SaidBy::Us => word.text.clone(),
+    };
+    format!("{} {text}", fate.as_str())
 }
