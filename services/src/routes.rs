@@ -85,6 +85,17 @@ pub enum Hop {
     },
 }
 
+impl Hop {
+    /// Whether mail goes on to another server, which takes it from us as from anybody.
+    #[must_use]
+    pub const fn leads_away(&self) -> bool {
+        match self {
+            Self::Mailbox { .. } => false,
+            Self::Relay { .. } | Self::Outward { .. } => true,
+        }
+    }
+}
+
 /// Why mail for a recipient is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
@@ -134,6 +145,13 @@ impl Routing {
     pub fn new(domains: Vec<String>, outward: Outward, accounts: &[Account]) -> Result<Self, RoutingError> {
         let table = ArcSwap::from_pointee(table(1, &domains, accounts)?);
         Ok(Self { table, domains, outward, rebuilding: Mutex::new(()) })
+    }
+
+    /// Takes a table that was made elsewhere, with aliases and places of its own. The first of the domains is the one whose
+    /// `postmaster` has no domain. [`rebuild`](Self::rebuild) would put a table of users in its place.
+    #[must_use]
+    pub fn with_table(table: Routes<Vec<u8>>, domains: Vec<String>, outward: Outward) -> Self {
+        Self { table: ArcSwap::from_pointee(table), domains, outward, rebuilding: Mutex::new(()) }
     }
 
     /// Puts a table of other users in the place of the one in use. Blocks as long as writing it takes.

@@ -35,7 +35,9 @@ pub enum ChainValidation {
 }
 
 impl ChainValidation {
-    const fn name(self) -> &'static str {
+    /// The word for it in `cv=` and in authentication results.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Pass => "pass",

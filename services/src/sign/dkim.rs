@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::canonical::Form;
 use super::header::{HeaderError, Message};
 use super::identity::{Identity, a_labels};
-use super::key::CryptoError;
+use super::key::{CryptoError, KeyKind};
 use super::signed;
 use super::tags::FieldText;
 
@@ -102,6 +102,14 @@ impl Signer {
         let identities = self.identities_of(&domain)?;
         let SignOptions { header, body, stamp, .. } = self.options;
         Some(Signing { identities: Arc::clone(identities), header, body, stamp, made, message: Message::new(body) })
+    }
+
+    /// The identity to seal with in the name of a domain, in A-labels or U-labels, if there is a key for it. Of several an RSA
+    /// one, for not all that validate know Ed25519.
+    #[must_use]
+    pub fn identity_of(&self, domain: &str) -> Option<&Identity> {
+        let identities = self.identities_of(&a_labels(domain)?)?;
+        identities.iter().find(|identity| identity.key().kind() == KeyKind::Rsa).or_else(|| identities.first())
     }
 
     fn identities_of(&self, domain: &str) -> Option<&Arc<[Identity]>> {
