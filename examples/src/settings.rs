@@ -17,7 +17,7 @@ use services::outbound::{
 use services::pop3::{ApopLogin, Pop3Options};
 use services::routes::Routing;
 use services::sign::{Identity, Key, SignOptions, Signer};
-use services::smtp::SmtpOptions;
+use services::smtp::{Forwarding, ForwardingOptions, SmtpOptions};
 
 use tokio::time::timeout;
 
@@ -151,7 +151,7 @@ async fn resolver(config: &Config, options: ResolverOptions) -> Result<Resolver,
 /// What the services of SMTP are told.
 ///
 /// # Errors
-/// A key for DKIM cannot be used.
+/// A key for DKIM cannot be used, or the system's name servers cannot be read.
 pub fn smtp_options(config: &Config, host: &str) -> Result<SmtpOptions, Failure> {
     use smtp_proto::{PlaintextLogin, StartTls};
     let mut signer = Signer::new(SignOptions::default());
@@ -160,6 +160,12 @@ pub fn smtp_options(config: &Config, host: &str) -> Result<SmtpOptions, Failure>
         let read = Key::read(&key.file).map_err(|error| Failure::with_remedy(error, remedy()))?;
         signer.add(Identity::new(&key.domain, &key.selector, read)?)?;
     }
+    let signer = Arc::new(signer);
+    let options =
+        ForwardingOptions { name_servers: config.outbound.name_servers.clone(), ..ForwardingOptions::default() };
+    // Without a key there is no seal.
+    let forwarding = (!config.outbound.dkim.is_empty()).then(|| Forwarding::new(Arc::clone(&signer), &options));
+    let forwarding = forwarding.transpose()?.map(Arc::new);
     Ok(SmtpOptions {
         start_tls: StartTls::Offered,
         plaintext_login: if config.plaintext_auth { PlaintextLogin::Always } else { PlaintextLogin::UnderTls },
@@ -167,7 +173,8 @@ pub fn smtp_options(config: &Config, host: &str) -> Result<SmtpOptions, Failure>
         early_talk: config.smtp.early_talk.0,
         bare_line_ends: config.smtp.bare_line_ends.0,
         trusted_proxies: config.trusted_proxies.clone(),
-        signer: Arc::new(signer),
+        signer,
+        forwarding,
         ..SmtpOptions::new(host)
     })
 }

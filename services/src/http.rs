@@ -198,6 +198,11 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::counter("posthaste_messages_accepted_total", "Messages taken into custody, by service."),
     Metric::counter(
+        "posthaste_messages_forwarded_total",
+        "Messages of strangers that go on to others, by seal: made, or why there is none: no_key, too_large, no_memory, \
+         late, header, dns, chain_failed, chain_full, fault.",
+    ),
+    Metric::counter(
         "posthaste_deliveries_total",
         "Attempts to deliver, one for each recipient, by transport and outcome.",
     ),

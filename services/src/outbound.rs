@@ -42,6 +42,7 @@ use ways::Ways;
 pub use addresses::{Families, Loopback};
 pub use client_tls::{ClientHandshake, ClientTls};
 pub use courier::{Begins, CourierOptions, Couriers, Credentials, Exposure, Hop, Parcel, Route};
+pub(crate) use dns::servers as name_servers;
 pub use dns::{DnsOptions, DnsSetupError, Dnssec};
 pub use fate::{Fate, Fault, Onward, Word};
 pub use hosts::HostMemory;

@@ -23,13 +23,17 @@
 //! # }
 //! ```
 
+mod authenticate;
 mod client;
 mod dialogue;
 mod fields;
+mod forwarding;
 mod lmtp;
 mod options;
 mod receive;
+mod results;
 
+pub use forwarding::{Forwarding, ForwardingOptions};
 pub use lmtp::{Lmtp, LmtpSession};
 pub use options::SmtpOptions;
 pub use receive::{Mx, ReceiveSession, Submission};

@@ -7,6 +7,8 @@
 mod case;
 #[path = "smtp/exchangers.rs"]
 mod exchangers;
+#[path = "smtp/forwarding.rs"]
+mod forwarding;
 #[path = "smtp/handover.rs"]
 mod handover;
 #[path = "smtp/manners.rs"]

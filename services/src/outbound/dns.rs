@@ -156,7 +156,7 @@ enum Handle {
 
 impl Dns {
     pub(super) fn new(options: &DnsOptions) -> Result<Self, DnsSetupError> {
-        let servers = servers(options)?;
+        let servers = servers(&options.name_servers)?;
         let mut opts = ResolverOpts::default();
         opts.timeout = options.timeout;
         opts.attempts = options.attempts;
@@ -329,8 +329,9 @@ fn checked(message: DnsResponse, judge: answer::Judge) -> Result<answer::Respons
     answer::Response::new(message.into_message(), judge, ttl)
 }
 
-fn servers(options: &DnsOptions) -> Result<Vec<NameServerConfig>, DnsSetupError> {
-    let servers = if options.name_servers.is_empty() {
+/// The name servers that are given, or else those of the system.
+pub(crate) fn servers(given: &[SocketAddr]) -> Result<Vec<NameServerConfig>, DnsSetupError> {
+    let servers = if given.is_empty() {
         match system_conf::read_system_conf() {
             Ok(system) if !system.0.name_servers.is_empty() => system.0.name_servers,
             // resolv.conf(5): where nothing is said, one on this machine is asked.
@@ -348,7 +349,7 @@ fn servers(options: &DnsOptions) -> Result<Vec<NameServerConfig>, DnsSetupError>
             }
             NameServerConfig::new(server.ip(), true, connections)
         };
-        options.name_servers.iter().map(one).collect()
+        given.iter().map(one).collect()
     };
     if servers.is_empty() { Err(DnsSetupError::NoServer) } else { Ok(servers) }
 }

@@ -45,6 +45,11 @@ impl Dialogue {
         self.user.as_ref()
     }
 
+    /// The client, as it has presented itself.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Who hands mail in: a user, or else an address.
     pub(super) fn source(&self) -> String {
         match &self.user {

@@ -8,6 +8,7 @@ use smtp_proto::{
     PlaintextLogin, Protocol, Senders, ServerConfig, StartTls, Stray, Strays,
 };
 
+use super::forwarding::Forwarding;
 use crate::engine::Link;
 use crate::net::Network;
 use crate::sasl::{self, Channel};
@@ -35,6 +36,8 @@ pub struct SmtpOptions {
     pub trusted_proxies: Vec<Network>,
     /// The keys by which `submission` signs what users send. Default: none.
     pub signer: Arc<Signer>,
+    /// What seals mail that `smtp` takes from strangers and gives to others. Default: nothing.
+    pub forwarding: Option<Arc<Forwarding>>,
 }
 
 impl SmtpOptions {
@@ -50,6 +53,7 @@ impl SmtpOptions {
             bare_line_ends: Stray::default(),
             trusted_proxies: Vec::new(),
             signer: Arc::default(),
+            forwarding: None,
         }
     }
 

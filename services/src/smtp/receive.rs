@@ -8,8 +8,10 @@ use smtp_proto::{Enhanced, Event, ForwardPath, Mail, ParseError, Rcpt, Reply, Re
 use tokio::task::spawn_blocking;
 
 use super::SmtpOptions;
+use super::authenticate::Claims;
 use super::dialogue::{Conn, Dialogue, refuse};
 use super::fields::Fields;
+use super::forwarding::{Forwarded, Forwarding};
 use super::options::Configs;
 use crate::convert::{self, Accepted};
 use crate::directory::{Account, Accounts};
@@ -37,6 +39,7 @@ struct Shared<S: Spool> {
     accounts: Accounts,
     configs: Configs,
     signer: Arc<Signer>,
+    forwarding: Option<Arc<Forwarding>>,
 }
 
 impl<S: Spool> Shared<S> {
@@ -49,7 +52,8 @@ impl<S: Spool> Shared<S> {
         configs: Configs,
     ) -> Arc<Self> {
         let (host, signer) = (options.host.clone(), Arc::clone(&options.signer));
-        Arc::new(Self { name, host, queue, routing, accounts, configs, signer })
+        let forwarding = options.forwarding.clone();
+        Arc::new(Self { name, host, queue, routing, accounts, configs, signer, forwarding })
     }
 
     fn connect(self: &Arc<Self>, link: Link) -> (ServerSession, ReceiveSession<S>) {
@@ -125,6 +129,8 @@ pub struct ReceiveSession<S: Spool> {
 struct Transaction<S: Spool> {
     mail: Mail,
     recipients: Vec<Recipient>,
+    /// The domain through which a stranger's message leaves for others: that of the first such recipient.
+    forwarder: Option<String>,
     message: Message<S>,
 }
 
@@ -145,6 +151,8 @@ struct Arriving<S: Spool> {
     fields: Fields,
     /// For a user's message from a domain that has a key.
     signing: Option<Signing>,
+    /// For a stranger's message that goes on to others, where there is a key.
+    forwarded: Option<Forwarded>,
 }
 
 impl<S: Spool> Handler<ServerSession> for ReceiveSession<S> {
@@ -189,7 +197,8 @@ impl<S: Spool> ReceiveSession<S> {
             let text = "there is no room for such a message now";
             return refuse(conn, &Reply::new(ReplyCode::INSUFFICIENT_STORAGE, Enhanced::new(3, 1), text));
         }
-        self.transaction = Some(Transaction { mail, recipients: Vec::new(), message: Message::Awaited });
+        self.transaction =
+            Some(Transaction { mail, recipients: Vec::new(), forwarder: None, message: Message::Awaited });
         conn.speak(|engine, now, out| engine.accept(now, out))?;
         Ok(())
     }
@@ -221,6 +230,10 @@ impl<S: Spool> ReceiveSession<S> {
         };
         match self.shared.routing.admit(address, sender) {
             Ok(hops) => {
+                if sender == Sender::Stranger && transaction.forwarder.is_none() && hops.iter().any(Hop::leads_away) {
+                    let domain = rcpt.to.mailbox().map(|mailbox| mailbox.domain().as_str().to_owned());
+                    transaction.forwarder = Some(domain.unwrap_or_else(|| self.shared.host.clone()));
+                }
                 for recipient in hops.into_iter().map(|hop| convert::recipient(hop, rcpt)) {
                     // Whoever is named twice gets the message once.
                     let known =
@@ -259,8 +272,14 @@ impl<S: Spool> ReceiveSession<S> {
             let domain = mail.from.mailbox().map(|mailbox| mailbox.domain().to_string());
             self.shared.signer.begin(domain.as_deref().unwrap_or(user.domain()), SystemTime::now())
         });
-        transaction.message =
-            Message::Arriving(Box::new(Arriving { incoming, received, fields: Fields::new(), signing }));
+        let forwarding = self.shared.forwarding.as_ref().zip(transaction.forwarder.as_deref());
+        let forwarded = forwarding.and_then(|(forwarding, domain)| {
+            let (client, from) = (self.dialogue.client(), mail.from.mailbox().cloned());
+            let claims = Claims { client: client.address(), hello: client.hello().map(str::to_owned), from };
+            forwarding.begin(domain, &self.shared.host, claims)
+        });
+        let fields = Fields::new();
+        transaction.message = Message::Arriving(Box::new(Arriving { incoming, received, fields, signing, forwarded }));
         conn.speak(|engine, now, out| engine.accept(now, out))?;
         Ok(())
     }
@@ -271,6 +290,9 @@ impl<S: Spool> ReceiveSession<S> {
         arriving.fields.look(chunk);
         if let Some(signing) = &mut arriving.signing {
             signing.write(chunk);
+        }
+        if let Some(forwarded) = &mut arriving.forwarded {
+            forwarded.write(chunk);
         }
         if let Err(error) = arriving.incoming.write(chunk).await {
             *message = Message::Refused(error);
@@ -313,9 +335,9 @@ impl<S: Spool> ReceiveSession<S> {
 }
 
 /// Puts on top of a message what belongs there: where it came from, and for a user's what every message has
-/// (RFC 6409 §8.1, §8.2), and a signature.
+/// (RFC 6409 §8.1, §8.2), and a signature; on a stranger's that goes on to others, a seal.
 async fn topped<S: Spool>(arriving: Arriving<S>, sender: Sender, shared: Arc<Shared<S>>) -> Result<Incoming<S>, Fault> {
-    let Arriving { mut incoming, received, fields, signing } = arriving;
+    let Arriving { mut incoming, received, fields, signing, forwarded } = arriving;
     let id = incoming.id();
     let mut top = String::new();
     if sender == Sender::User {
@@ -335,6 +357,12 @@ async fn topped<S: Spool>(arriving: Arriving<S>, sender: Sender, shared: Arc<Sha
         match spawn_blocking(move || signing.finish(top.as_bytes())).await? {
             Ok(signatures) => incoming.prepend(&signatures),
             Err(error) => tracing::warn!(%id, %error, "message not signed"),
+        }
+    }
+    if let Some(forwarded) = forwarded {
+        match forwarded.seal().await {
+            Ok(set) => incoming.prepend(&set),
+            Err(why) => tracing::info!(%id, %why, "message forwarded without a seal"),
         }
     }
     incoming.prepend(received.as_bytes());

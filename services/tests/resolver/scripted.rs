@@ -153,7 +153,10 @@ fn record(name: &Name, kind: &str, text: &str) -> Record {
             let (preference, host) = text.split_once(' ').unwrap();
             RData::MX(MX::new(preference.parse().unwrap(), Name::from_ascii(host).unwrap()))
         }
-        "TXT" => RData::TXT(TXT::new(vec![text.to_owned()])),
+        // RFC 1035 §3.3.14: strings of at most 255 octets.
+        "TXT" => RData::TXT(TXT::new(
+            text.as_bytes().chunks(255).map(|part| String::from_utf8(part.to_vec()).unwrap()).collect(),
+        )),
         "TLSA" => {
             let octets: Vec<u8> = text.split(' ').map(|octet| octet.parse().unwrap()).collect();
             RData::TLSA(TLSA::new(octets[0].into(), octets[1].into(), octets[2].into(), octets[3..].to_vec()))

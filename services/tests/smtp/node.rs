@@ -51,7 +51,7 @@ pub(crate) enum Onward {
 }
 
 impl Onward {
-    fn outward(self) -> Outward {
+    pub(crate) fn outward(self) -> Outward {
         Outward::new(match self {
             Self::Nowhere => Way::Closed,
             Self::Relay(relay) => relay.to_string().parse().unwrap(),
@@ -86,14 +86,26 @@ impl Node {
 
 impl<S: Spool> Node<S> {
     pub(crate) async fn with(spool: S, options: SmtpOptions, users: &[&str], onward: Onward) -> Self {
+        let found: Vec<Account> = users.iter().map(|user| Account::new(user).unwrap()).collect();
+        let routing = Routing::new(vec![found[0].domain().to_owned()], onward.outward(), &found).unwrap();
+        Self::routed(spool, options, users, routing, onward).await
+    }
+
+    /// One with a table of its own.
+    pub(crate) async fn routed(
+        spool: S,
+        options: SmtpOptions,
+        users: &[&str],
+        routing: Routing,
+        onward: Onward,
+    ) -> Self {
         let host = options.host.as_str();
         let directory = tempfile::tempdir().unwrap();
         let file = UsersFile::open_or_create(directory.path().join("users"), UsersOptions::default()).unwrap();
         for user in users {
             file.set_password(user, b"secret").unwrap();
         }
-        let found: Vec<Account> = users.iter().map(|user| Account::new(user).unwrap()).collect();
-        let routing = Arc::new(Routing::new(vec![found[0].domain().to_owned()], onward.outward(), &found).unwrap());
+        let routing = Arc::new(routing);
         let attempts = AttemptLimits { first_delay: Duration::ZERO, per_address: 1, ..AttemptLimits::default() };
         let accounts = Accounts::new(file, LoginLimits { attempts, ..LoginLimits::default() });
         let store = Arc::new(MemoryStore::new());
