@@ -1,6 +1,7 @@
 //! SMTP and LMTP servers: `smtp` (mail from the world), `submission` (mail from users), `lmtp` (mail for mailboxes here).
 //!
-//! The first two put messages into the queue, the third straight into the store. A 250 is only ever said for a message that
+//! The first two put messages into the queue, the third straight into the store. What a stranger sends through an alias to
+//! somebody elsewhere gets an ARC seal, where a [`Forwarding`] has a key for it. A 250 is only ever said for a message that
 //! is durable: it needs what only a commit returns.
 //!
 //! ```no_run

@@ -267,6 +267,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_with_sha_1_does_not_pass() {
+        for (algorithm, word) in [("rsa-sha1", "policy"), ("rsa-sha256", "pass")] {
+            let text = format!(
+                "DKIM-Signature: v=1; a={algorithm}; d=a.example; s=s; h=from; bh=YQ==; b=YQ==\r\nFrom: a@a.example\r\n\r\n"
+            );
+            let message = AuthenticatedMessage::parse(text.as_bytes()).unwrap();
+            let [field] = message.dkim_headers.as_slice() else { panic!("{algorithm} is not read") };
+            assert_eq!(dkim_word(&DkimOutput::pass().with_signature(&field.header)), word);
+        }
+    }
+
+    #[test]
     fn only_names_are_asked_for() {
         let asked = |text: &str| name(&Domain::parse(text).unwrap());
         assert_eq!(asked("Example.ORG").as_deref(), Some("example.org"));

@@ -278,6 +278,16 @@ async fn a_chain_whose_keys_cannot_be_had_now_is_not_called_broken() {
 }
 
 #[tokio::test]
+async fn half_a_set_is_a_broken_chain() {
+    let mut town = Town::new().await;
+    let half = format!("ARC-Seal: i=1; a=rsa-sha256; d=near.example; s=s; t=1; cv=none; b=YQ==\r\n{LUNCH}");
+    let message = town.forwarded(THEIRS, "alice@example.org", &half).await;
+    let seal = field(&message, "ARC-Seal");
+    assert!(seal.contains("i=2;") && seal.contains("cv=fail"), "{seal}");
+    assert!(field(&message, "ARC-Authentication-Results").contains("; arc=fail "), "{message}");
+}
+
+#[tokio::test]
 async fn headers_made_to_cost_are_not_judged() {
     let mut town = Town::new().await;
     let many = format!("{}{LUNCH}", "A:\r\n".repeat(1000));
