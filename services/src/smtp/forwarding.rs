@@ -183,11 +183,12 @@ impl Forwarded {
         let runtime = Handle::current();
         // In a thread of its own: hashes and signatures over such a message would keep others waiting here.
         let judged = spawn_blocking(move || {
-            let _turn = turn;
-            let judgement = forwarding.authenticator.judge(&text.octets, &claims, &host);
+            // Held until the thread is done, which may outlive who waits for it.
+            let (_turn, Text { held: _held, octets }) = (turn, text);
+            let judgement = forwarding.authenticator.judge(&octets, &claims, &host);
             let evidence = runtime.block_on(timeout_at(deadline, judgement)).map_err(|_| NoSeal::Late)??;
             let mut sealing = sealer.begin(&evidence.results, evidence.chain, SystemTime::now())?;
-            sealing.write(&text.octets);
+            sealing.write(&octets);
             match sealing.finish(b"")? {
                 Sealed::With(set) => Ok(set),
                 Sealed::Not(Unsealed::Failed) => Err(NoSeal::ChainFailed),
@@ -232,13 +233,24 @@ mod tests {
     use super::*;
     use crate::sign::{Identity, Key, KeyKind, SignOptions};
 
+    const MEMORY: usize = 1 << 20;
+
     fn forwarding(message: usize, memory: usize) -> Arc<Forwarding> {
+        let name_servers = vec!["127.0.0.1:1".parse().unwrap()];
+        with(&ForwardingOptions { name_servers, message, memory, ..ForwardingOptions::default() })
+    }
+
+    /// One that judges one message at a time.
+    fn forwarding_by(name_server: SocketAddr, patience: Duration) -> Arc<Forwarding> {
+        let name_servers = vec![name_server];
+        with(&ForwardingOptions { name_servers, patience, memory: MEMORY, at_once: 1, ..ForwardingOptions::default() })
+    }
+
+    fn with(options: &ForwardingOptions) -> Arc<Forwarding> {
         let mut signer = Signer::new(SignOptions::default());
         let (key, _) = Key::generate(KeyKind::Ed25519).unwrap();
         signer.add(Identity::new("near.example", "s", key).unwrap()).unwrap();
-        let name_servers = vec!["127.0.0.1:1".parse().unwrap()];
-        let options = ForwardingOptions { name_servers, message, memory, ..ForwardingOptions::default() };
-        Arc::new(Forwarding::new(Arc::new(signer), &options).unwrap())
+        Arc::new(Forwarding::new(Arc::new(signer), options).unwrap())
     }
 
     fn begun(forwarding: &Arc<Forwarding>) -> Forwarded {
@@ -267,6 +279,27 @@ mod tests {
         let mut three = begun(&forwarding);
         three.write(&[b'a'; 90_000]);
         assert_eq!(why(&three), None);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_for_the_seal_frees_no_memory_that_is_in_use() {
+        // Nobody answers there, and nobody says so.
+        let bound = (20_000..32_000).find_map(|port| std::net::UdpSocket::bind(("127.0.0.1", port)).ok()).unwrap();
+        bound.set_nonblocking(true).unwrap();
+        let deaf = tokio::net::UdpSocket::from_std(bound).unwrap();
+        let forwarding = forwarding_by(deaf.local_addr().unwrap(), Duration::from_secs(2));
+        let hello = Some("mail.example.org".to_owned());
+        let claims = Claims { client: Some([192, 0, 2, 7].into()), hello, from: None };
+        let mut message = forwarding.begin("near.example", "mail.near.example", claims).unwrap();
+        message.write(b"From: a@example.org\r\n\r\n");
+        let waiting = tokio::spawn(message.seal());
+        let mut question = [0; 512];
+        deaf.recv(&mut question).await.unwrap();
+        waiting.abort();
+        assert!(waiting.await.is_err());
+        assert!(forwarding.memory.available_permits() < MEMORY && forwarding.turns.available_permits() == 0);
+        drop(forwarding.turns.acquire().await.unwrap());
+        assert_eq!(forwarding.memory.available_permits(), MEMORY);
     }
 
     #[tokio::test]
