@@ -46,6 +46,15 @@ pub struct TlsReports {
     state: Mutex<State>,
 }
 
+/// What was counted since the last time is written.
+impl Drop for TlsReports {
+    fn drop(&mut self) {
+        if let Err(error) = self.save() {
+            tracing::warn!(%error, "counts for reports about TLS are lost");
+        }
+    }
+}
+
 impl std::fmt::Debug for TlsReports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsReports").finish_non_exhaustive()
@@ -147,7 +156,7 @@ impl TlsReports {
         }
     }
 
-    /// Writes what was counted since the last time. To be called once more before the end.
+    /// Writes what was counted since the last time, as happens now and then and at the end.
     ///
     /// # Errors
     /// A file cannot be written.
