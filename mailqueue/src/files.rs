@@ -67,6 +67,12 @@ pub trait File: Send + Sync + 'static {
     /// As the file system says. A part may have been written.
     fn write_all_at(&self, octets: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Makes an empty file this long, with room on the disk for all of it. It reads as zeros.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where the file system cannot; nothing has happened then.
+    fn allocate(&self, octets: u64) -> io::Result<()>;
+
     /// Makes durable what was written, and the length.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod ledger;
 
 use std::io::ErrorKind;
+use std::ops::Range;
 
 use ledger::{Ledger, Step, attempts, open, small};
 use mailqueue::files::Files;
@@ -96,6 +97,27 @@ fn a_crash_at_any_call_loses_nothing() {
             disk.fault_at(call, Fault::Crash);
             play(&disk, &mut ledger);
             let disk = ledger.crash(&disk, survival);
+            ledger.crash(&disk, Survival::Nothing);
+        }
+    }
+}
+
+/// The next process uses what the last one made and did not make durable.
+#[test]
+fn what_is_taken_after_a_restart_survives_a_power_cut() {
+    let mails = |ledger: &mut Ledger, spool: &LogSpool<Disk>, numbers: Range<u64>| {
+        for number in numbers {
+            ledger.ask(spool, Step::Commit { number, size: 900 }).unwrap();
+        }
+    };
+    for before in 1..20 {
+        for after in 1..6 {
+            let (disk, mut ledger) = (Disk::new(), Ledger::default());
+            let (spool, _) = open(&disk).unwrap();
+            mails(&mut ledger, &spool, 0..before);
+            block_on(spool.close());
+            let (spool, _) = open(&disk).unwrap();
+            mails(&mut ledger, &spool, before..before + after);
             ledger.crash(&disk, Survival::Nothing);
         }
     }

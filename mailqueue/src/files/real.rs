@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use super::{File, Files, Free};
 
@@ -130,6 +130,10 @@ impl File for RealFile {
 
     fn write_all_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(octets, offset)
+    }
+
+    fn allocate(&self, octets: u64) -> io::Result<()> {
+        Ok(fallocate(&self.0, FallocateFlags::empty(), 0, octets)?)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -7,9 +7,10 @@ use crate::files::{File, Files};
 use crate::{CommitError, Custody, MessageId, RecordError, Synced};
 
 use super::codec::{CHUNK_HEAD, Location, Place};
-use super::committer::{Active, Commit, Committer, Waiter, Written, fresh_epoch};
+use super::committer::{Active, Commit, Committer, Waiter, fresh_epoch};
 use super::format::{
-    Kind, MINOR, Poison, SEGMENT_HEADER, SegmentHeader, Stamp, append_record, footer, footer_size, record_size,
+    Kind, MINOR, Poison, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, Stamp, append_record, footer, footer_size,
+    record_header, record_size,
 };
 use super::index::ChunkPin;
 use super::listing::Entry;
@@ -33,12 +34,22 @@ impl<F: Files> Committer<F> {
         Ok(Location { place, length: payload.len().saturating_sub(CHUNK_HEAD) as u32 })
     }
 
-    /// Lays out a record where there is room for it.
+    /// Lays out a record where there is room for it. A large one is written at once from where it is.
     pub(super) fn append(&mut self, kind: Kind, parts: &[&[u8]]) -> Result<Place, Fault> {
         let active = self.active.as_mut().ok_or(Fault::Io(io::ErrorKind::Other))?;
-        let offset = active.end + self.buffer.len() as u32;
-        append_record(&mut self.buffer, kind, active.stamp(), parts);
-        Ok(Place { segment: active.segment.number, offset })
+        let place = Place { segment: active.segment.number, offset: active.end + self.buffer.len() as u32 };
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length < DIRECT.min(self.shared.config.segment_size as usize / 8) {
+            append_record(&mut self.buffer, kind, active.stamp(), parts);
+            return Ok(place);
+        }
+        self.buffer.extend_from_slice(&record_header(kind, active.stamp(), parts));
+        self.write()?;
+        for part in parts {
+            self.write_octets(part)?;
+        }
+        self.buffer.resize(record_size(length) - RECORD_HEADER - length, 0);
+        Ok(place)
     }
 
     /// Adds an entry to what the segment's footer will say.
@@ -83,6 +94,7 @@ impl<F: Files> Committer<F> {
         self.write_out(Synced::Now)?;
         if let Some(sealed) = self.active.take() {
             self.shared.index().seal(sealed.segment.number);
+            self.yard.expect(sealed.end / sealed.syncs.max(1));
         }
         Ok(())
     }
@@ -118,9 +130,9 @@ impl<F: Files> Committer<F> {
         }
         drop(index);
         let poison = self.poison.take();
-        let (end, sequence, durable) = (SEGMENT_HEADER as u32, 0, 0);
+        let (end, sequence, durable, syncs) = (SEGMENT_HEADER as u32, 0, 0, 0);
         let (listing, unsynced) = (Vec::new(), Vec::new());
-        self.active = Some(Active { segment, end, sequence, durable, poison, listing, unsynced });
+        self.active = Some(Active { segment, end, sequence, durable, syncs, poison, listing, unsynced });
         Ok(())
     }
 
@@ -132,20 +144,11 @@ impl<F: Files> Committer<F> {
 
     /// Writes the buffer and tells everyone who waits for it; those who need no sync, before it.
     fn write_out(&mut self, synced: Synced) -> Result<(), Fault> {
-        let Some(active) = self.active.as_mut() else { return Ok(()) };
-        if self.buffer.is_empty() {
+        if self.is_clear() {
             return Ok(());
         }
-        let written = active.segment.file.write_all_at(&self.buffer, u64::from(active.end));
-        let length = self.buffer.len() as u32;
-        self.buffer.clear();
+        self.write()?;
         self.pending.clear();
-        // One message with a very long list of chunks must not keep its memory for ever.
-        self.buffer.shrink_to(self.shared.config.batch_limit);
-        if let Err(error) = written {
-            return Err(self.fail(error.into()));
-        }
-        active.end += length;
         if self.waiters.iter().any(|waiter| waiter.awaits() == Synced::Later) {
             self.settle(Synced::Later);
         }
@@ -155,6 +158,34 @@ impl<F: Files> Committer<F> {
         }
     }
 
+    /// Whether nothing is laid out and nobody waits for anything.
+    pub(super) fn is_clear(&self) -> bool {
+        self.buffer.is_empty() && self.waiters.is_empty()
+    }
+
+    /// Writes what is laid out.
+    pub(super) fn write(&mut self) -> Result<(), Fault> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = self.write_octets(&buffer);
+        buffer.clear();
+        // One message with a very long list of chunks must not keep its memory for ever.
+        buffer.shrink_to(self.shared.config.batch_limit);
+        self.buffer = buffer;
+        written
+    }
+
+    fn write_octets(&mut self, octets: &[u8]) -> Result<(), Fault> {
+        let Some(active) = self.active.as_mut() else { return Ok(()) };
+        if octets.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = active.segment.file.write_all_at(octets, u64::from(active.end)) {
+            return Err(self.fail(error.into()));
+        }
+        active.end += octets.len() as u32;
+        Ok(())
+    }
+
     /// Syncs what was written and tells everyone who waits for that.
     fn sync(&mut self) -> Result<(), Fault> {
         let Some(active) = self.active.as_mut() else { return Ok(()) };
@@ -162,6 +193,7 @@ impl<F: Files> Committer<F> {
             return Err(self.fail(error.into()));
         }
         active.durable = active.end;
+        active.syncs += 1;
         active.unsynced.clear();
         self.settle(Synced::Now);
         Ok(())
@@ -171,6 +203,8 @@ impl<F: Files> Committer<F> {
     fn fail(&mut self, fault: Fault) -> Fault {
         self.give_up_segment();
         self.abandon_work();
+        self.buffer.clear();
+        self.pending.clear();
         for waiter in self.waiters.drain(..) {
             waiter.fail(fault);
         }
@@ -192,12 +226,6 @@ impl<F: Files> Committer<F> {
         let is_due = |waiter: &mut Waiter<F>| synced == Synced::Now || waiter.awaits() == Synced::Later;
         for waiter in self.waiters.extract_if(.., is_due) {
             match waiter {
-                Waiter::Chunk { location, buffer, reply } => {
-                    let octets = chunk_octets(location);
-                    index.hold_draft(location.place.segment, octets);
-                    let pin = ChunkPin::adopt(Arc::clone(&shared), location, octets);
-                    answers.push(Answer::Chunk(reply, Written { pin, buffer }));
-                }
                 Waiter::Commit { commit, segment, letter } => {
                     let Commit { id, chunks, reply, .. } = *commit;
                     index.add_message(segment, &letter);
@@ -244,7 +272,6 @@ impl<F: Files> Committer<F> {
         // An answer that nobody waits for is dropped, and with it the pins it carries.
         for answer in answers {
             match answer {
-                Answer::Chunk(reply, written) => drop(reply.send(Ok(written))),
                 Answer::Commit(reply, custody, pins) => {
                     drop(reply.send(Ok(custody)));
                     drop(pins);
@@ -254,6 +281,13 @@ impl<F: Files> Committer<F> {
                 Answer::Moved(id) => self.drop_copies(id),
             }
         }
+    }
+
+    /// Keeps a chunk that was written where it is.
+    pub(super) fn pin(&self, location: Location) -> ChunkPin<F> {
+        let octets = chunk_octets(location);
+        self.shared.index().hold_draft(location.place.segment, octets);
+        ChunkPin::adopt(Arc::clone(&self.shared), location, octets)
     }
 
     /// Leaves the active segment as it is, for ever: a failed sync may not be repeated into a success.
@@ -274,6 +308,10 @@ impl<F: Files> Committer<F> {
     }
 }
 
+/// From this many octets on, or an eighth of a segment, a record is not copied to be written with others: that costs more than
+/// a write of its own.
+const DIRECT: usize = 16 << 10;
+
 /// What a chunk's record takes.
 fn chunk_octets(location: Location) -> u64 {
     record_size(CHUNK_HEAD.saturating_add(location.length as usize)) as u64
@@ -293,7 +331,6 @@ enum Arrivals {
 }
 
 enum Answer<F: Files> {
-    Chunk(oneshot::Sender<Result<Written<F>, CommitError>>, Written<F>),
     Commit(oneshot::Sender<Result<Custody, CommitError>>, Custody, Vec<ChunkPin<F>>),
     Facts(oneshot::Sender<Result<(), RecordError>>, Result<(), RecordError>),
     Overtaken(oneshot::Sender<Result<Custody, CommitError>>),
@@ -304,7 +341,7 @@ impl<F: Files> Waiter<F> {
     /// What has to happen before this one is told.
     fn awaits(&self) -> Synced {
         match self {
-            Self::Chunk { .. } | Self::Copied { .. } => Synced::Later,
+            Self::Copied { .. } => Synced::Later,
             Self::Facts { synced, .. } => *synced,
             Self::Commit { .. }
             | Self::Unknown { .. }
@@ -318,7 +355,6 @@ impl<F: Files> Waiter<F> {
 
     fn fail(self, fault: Fault) {
         match self {
-            Self::Chunk { reply, .. } => drop(reply.send(Err(fault.into()))),
             Self::Commit { commit, .. } => drop(commit.reply.send(Err(fault.into()))),
             Self::Facts { reply, .. } | Self::Unknown { reply } | Self::Rules { reply: Some(reply), .. } => {
                 drop(reply.send(Err(fault.into())));

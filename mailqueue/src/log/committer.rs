@@ -5,6 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use futures_util::FutureExt;
+use oneshot::AsyncReceiver;
+
 use crate::files::Files;
 use crate::{CommitError, Custody, Facts, MessageId, Note, RecordError, Synced, Wake};
 
@@ -17,7 +20,7 @@ use super::yard::{Fault, Purpose, Yard, wipe};
 
 /// What callers ask of the committer.
 pub(super) enum Request<F: Files> {
-    /// Append octets of a message, behind a [`CHUNK_HEAD`]. They are durable only with its commit.
+    /// Write octets of a message, behind a [`CHUNK_HEAD`]. They are durable only with its commit.
     Chunk { payload: Vec<u8>, reply: oneshot::Sender<Result<Written<F>, CommitError>> },
     /// Append the rest of a message and its commit.
     Commit(Box<Commit<F>>),
@@ -40,6 +43,8 @@ pub(super) struct Commit<F: Files> {
     pub(super) wake: Wake,
     /// The chunks that are in the log already.
     pub(super) chunks: Vec<ChunkPin<F>>,
+    /// A chunk after them, which was asked for before this and so is answered.
+    pub(super) sent: Option<AsyncReceiver<Result<Written<F>, CommitError>>>,
     /// The payload of the last chunk: no octets behind its head where there is none.
     pub(super) last: Vec<u8>,
     /// The message record behind its head.
@@ -89,11 +94,6 @@ impl<F: Files> Request<F> {
 
 /// Who waits for the records in the buffer.
 pub(super) enum Waiter<F: Files> {
-    Chunk {
-        location: Location,
-        buffer: Vec<u8>,
-        reply: oneshot::Sender<Result<Written<F>, CommitError>>,
-    },
     Commit {
         commit: Box<Commit<F>>,
         segment: u64,
@@ -154,6 +154,8 @@ pub(super) struct Active<T> {
     pub(super) sequence: u32,
     /// Up to where it is known to be synced; 0 before its first sync.
     pub(super) durable: u32,
+    /// How often it was synced.
+    pub(super) syncs: u32,
     /// What its header says of an earlier segment.
     pub(super) poison: Option<Poison>,
     /// What its footer will say.
@@ -260,19 +262,25 @@ impl<F: Files> Committer<F> {
         }
     }
 
+    /// Writes a chunk at once, so that its message need not wait for the others' sync.
     fn chunk(&mut self, mut payload: Vec<u8>, reply: oneshot::Sender<Result<Written<F>, CommitError>>) {
-        match self.put_chunk(&payload, Purpose::Mail) {
-            Ok(location) => {
-                payload.truncate(CHUNK_HEAD);
-                self.waiters.push(Waiter::Chunk { location, buffer: payload, reply });
-            }
-            Err(fault) => {
-                let _ = reply.send(Err(fault.into()));
-            }
-        }
+        let written = self.put_chunk(&payload, Purpose::Mail).and_then(|location| {
+            self.write()?;
+            Ok(self.pin(location))
+        });
+        payload.truncate(CHUNK_HEAD);
+        let written = written.map(|pin| Written { pin, buffer: payload });
+        // Where nobody waits, the pin is dropped with the answer.
+        drop(reply.send(written.map_err(CommitError::from)));
     }
 
-    fn commit(&mut self, commit: Box<Commit<F>>) {
+    fn commit(&mut self, mut commit: Box<Commit<F>>) {
+        match commit.sent.take().and_then(FutureExt::now_or_never) {
+            None => {}
+            Some(Ok(Ok(Written { pin, .. }))) => commit.chunks.push(pin),
+            Some(Ok(Err(error))) => return drop(commit.reply.send(Err(error))),
+            Some(Err(_)) => return drop(commit.reply.send(Err(CommitError::Unavailable))),
+        }
         let beside = match &commit.beside {
             None => Ok(None),
             Some(tidings) => self.link(tidings).map(Some),

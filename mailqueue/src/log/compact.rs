@@ -87,7 +87,7 @@ impl From<Fault> for Obstacle {
 impl<F: Files> Committer<F> {
     /// Goes on with compaction for about as many octets.
     pub(super) fn compact(&mut self, budget: usize) {
-        if matches!(self.work, Work::Landing) && self.buffer.is_empty() {
+        if matches!(self.work, Work::Landing) && self.is_clear() {
             self.work = Work::Rest;
         }
         let mut left = budget;
@@ -360,7 +360,7 @@ impl<F: Files> Committer<F> {
     /// All of a segment is elsewhere, or will be when the buffer is written.
     fn end_emptying(&mut self, segment: u64, skipped: Skipped) -> Step {
         if skipped == Skipped::Nothing {
-            if self.buffer.is_empty() {
+            if self.is_clear() {
                 self.shared.index().lift_shadows(segment);
             } else {
                 self.waiters.push(Waiter::Cleared { segment });

@@ -4,6 +4,8 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use oneshot::AsyncReceiver;
+
 use crate::files::Files;
 use crate::{CommitError, Custody, Draft, Envelope, Facts, MessageId, Wake};
 
@@ -11,17 +13,21 @@ use super::codec::{CHUNK_HEAD, Course, message_rest};
 use super::committer::{Commit, Request, Tidings, Written};
 use super::index::{ChunkPin, Shared};
 
-/// A message arriving in a [`LogSpool`](super::LogSpool). It holds at most one chunk in memory, and what is to stand above
-/// it; full chunks go to the log, where nobody sees them before the commit.
+/// A message arriving in a [`LogSpool`](super::LogSpool). It holds at most two chunks in memory, one that fills and one on its
+/// way, and what is to stand above them; full chunks go to the log, where nobody sees them before the commit.
 pub struct LogDraft<F: Files> {
     shared: Arc<Shared<F>>,
     requests: Sender<Request<F>>,
     id: MessageId,
     size: u64,
+    /// How large it will be, as far as anybody knows.
+    expected: u64,
     /// What stands above all that was written.
     above: Vec<u8>,
     chunks: Vec<ChunkPin<F>>,
-    /// The next chunk's payload, or empty.
+    /// A chunk that the log has not answered for.
+    sent: Option<AsyncReceiver<Result<Written<F>, CommitError>>>,
+    /// The next chunk's payload.
     buffer: Vec<u8>,
     state: State,
 }
@@ -35,29 +41,30 @@ enum State {
 
 impl<F: Files> LogDraft<F> {
     pub(super) fn new(shared: Arc<Shared<F>>, requests: Sender<Request<F>>, id: MessageId, expected: u64) -> Self {
-        let full = shared.config.chunk();
-        let most = usize::try_from(expected).unwrap_or(full).min(full);
-        let mut buffer = Vec::with_capacity(CHUNK_HEAD + most);
-        buffer.extend_from_slice(&id.to_bytes());
-        let (above, chunks) = (Vec::new(), Vec::new());
-        Self { shared, requests, id, size: 0, above, chunks, buffer, state: State::Whole }
+        let (above, chunks, buffer) = (Vec::new(), Vec::new(), empty_chunk(id, expected, shared.config.chunk()));
+        Self { shared, requests, id, size: 0, expected, above, chunks, sent: None, buffer, state: State::Whole }
     }
 
     /// Octets in memory, for whoever counts them.
     pub fn memory(&self) -> usize {
-        self.buffer.capacity() + self.above.capacity() + self.chunks.capacity() * size_of::<ChunkPin<F>>()
+        let sent = if self.sent.is_some() { CHUNK_HEAD + self.shared.config.chunk() } else { 0 };
+        let chunks = self.chunks.capacity() * size_of::<ChunkPin<F>>();
+        self.buffer.capacity() + sent + self.above.capacity() + chunks
     }
 
-    /// Sends a chunk to the log. If this is dropped before it ends, the draft stays broken.
-    async fn send(&mut self, payload: Vec<u8>) -> Result<Written<F>, CommitError> {
+    /// Waits for the chunk that was sent, and returns a buffer for another one. If this is dropped before it ends, the draft
+    /// stays broken.
+    async fn landed(&mut self) -> Result<Vec<u8>, CommitError> {
+        let Some(sent) = self.sent.take() else {
+            let left = self.expected.saturating_sub(self.size);
+            return Ok(empty_chunk(self.id, left, self.shared.config.chunk()));
+        };
         self.state = State::Broken(CommitError::Unavailable);
-        let (reply, answer) = oneshot::async_channel();
-        let request = Request::Chunk { payload, reply };
-        self.requests.send(request).map_err(|_| CommitError::Unavailable)?;
-        match answer.await {
-            Ok(Ok(written)) => {
+        match sent.await {
+            Ok(Ok(Written { pin, buffer })) => {
+                self.chunks.push(pin);
                 self.state = State::Whole;
-                Ok(written)
+                Ok(buffer)
             }
             Ok(Err(error)) => {
                 self.state = State::Broken(error.clone());
@@ -67,23 +74,39 @@ impl<F: Files> LogDraft<F> {
         }
     }
 
+    /// Sends a chunk to the log. The one before it has landed.
+    fn send(&mut self, payload: Vec<u8>) -> Result<(), CommitError> {
+        let (reply, answer) = oneshot::async_channel();
+        self.requests.send(Request::Chunk { payload, reply }).map_err(|_| CommitError::Unavailable)?;
+        self.sent = Some(answer);
+        Ok(())
+    }
+
     /// Puts what stands above everything into the first chunk, or into chunks before it.
     async fn send_above(&mut self) -> Result<(), CommitError> {
         let full = self.shared.config.chunk();
         let above = mem::take(&mut self.above);
-        if self.chunks.is_empty() && above.len() + self.buffer.len() <= CHUNK_HEAD + full {
+        if self.chunks.is_empty() && self.sent.is_none() && above.len() + self.buffer.len() <= CHUNK_HEAD + full {
             self.buffer.splice(CHUNK_HEAD..CHUNK_HEAD, above);
             return Ok(());
         }
-        let mut first = Vec::with_capacity(above.len().div_ceil(full) + self.chunks.len());
+        self.landed().await?;
+        let below = mem::take(&mut self.chunks);
         for piece in above.chunks(full) {
-            let payload = [self.id.to_bytes().as_slice(), piece].concat();
-            first.push(self.send(payload).await?.pin);
+            self.send([self.id.to_bytes().as_slice(), piece].concat())?;
+            self.landed().await?;
         }
-        first.append(&mut self.chunks);
-        self.chunks = first;
+        self.chunks.extend(below);
         Ok(())
     }
+}
+
+/// A buffer for the next chunk of a message, of which so many octets are still to come.
+fn empty_chunk(id: MessageId, left: u64, full: usize) -> Vec<u8> {
+    let most = usize::try_from(left).unwrap_or(full).min(full);
+    let mut buffer = Vec::with_capacity(CHUNK_HEAD + most);
+    buffer.extend_from_slice(&id.to_bytes());
+    buffer
 }
 
 impl<F: Files> Draft for LogDraft<F> {
@@ -94,10 +117,9 @@ impl<F: Files> Draft for LogDraft<F> {
                 return Err(error.clone());
             }
             if self.buffer.len() == full {
-                let payload = mem::take(&mut self.buffer);
-                let Written { pin, buffer } = self.send(payload).await?;
-                self.chunks.push(pin);
-                self.buffer = buffer;
+                let next = self.landed().await?;
+                let payload = mem::replace(&mut self.buffer, next);
+                self.send(payload)?;
             }
             let fits = octets.len().min(full - self.buffer.len());
             let (now, later) = octets.split_at(fits);
@@ -125,6 +147,7 @@ impl<F: Files> Draft for LogDraft<F> {
             id: self.id,
             wake: Wake::fresh(envelope),
             chunks: mem::take(&mut self.chunks),
+            sent: self.sent.take(),
             last: mem::take(&mut self.buffer),
             rest: message_rest(envelope, self.size, Course::FRESH),
             beside: also.map(Tidings::from),

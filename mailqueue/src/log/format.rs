@@ -175,22 +175,27 @@ pub(super) struct Stamp {
 /// has 32 bits.
 pub(super) fn append_record(out: &mut Vec<u8>, kind: Kind, stamp: Stamp, parts: &[&[u8]]) {
     let start = out.len();
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&(length as u32).to_le_bytes());
-    out.extend_from_slice(&stamp.epoch.to_le_bytes());
-    out.extend_from_slice(&stamp.sequence.to_le_bytes());
-    out.extend_from_slice(&stamp.durable.to_le_bytes());
-    out.extend_from_slice(&kind.number().to_le_bytes());
-    out.extend_from_slice(&[0; 6]);
+    out.extend_from_slice(&record_header(kind, stamp, parts));
     for part in parts {
         out.extend_from_slice(part);
     }
-    let sum = crc32c::crc32c(out.get(start + 4..).unwrap_or_default());
-    if let Some(field) = out.get_mut(start..start + 4) {
-        field.copy_from_slice(&sum.to_le_bytes());
-    }
+    let length = out.len() - start - RECORD_HEADER;
     out.resize(start + record_size(length), 0);
+}
+
+/// What stands before these parts.
+pub(super) fn record_header(kind: Kind, stamp: Stamp, parts: &[&[u8]]) -> [u8; RECORD_HEADER] {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut header = [0; RECORD_HEADER];
+    let (sum, fields) = header.split_at_mut(4);
+    let values = (length as u32).to_le_bytes().into_iter().chain(stamp.epoch.to_le_bytes());
+    let values = values.chain(stamp.sequence.to_le_bytes()).chain(stamp.durable.to_le_bytes());
+    for (octet, value) in fields.iter_mut().zip(values.chain(kind.number().to_le_bytes())) {
+        *octet = value;
+    }
+    let checked = parts.iter().fold(crc32c::crc32c(fields), |sum, part| crc32c::crc32c_append(sum, part));
+    sum.copy_from_slice(&checked.to_le_bytes());
+    header
 }
 
 /// The octets that a footer takes at least, with a list of this length.

@@ -118,6 +118,10 @@ fn survey<F: Files>(files: &F, config: &LogConfig, report: &mut Report) -> Resul
             }
         }
     }
+    if !spares.is_empty() {
+        // The process that made one may have died before it synced the name.
+        files.sync_dir()?;
+    }
     let mut originals: Vec<Original<F::File>> = Vec::with_capacity(segments.len());
     let mut copies = Vec::new();
     for segment in segments.into_values() {

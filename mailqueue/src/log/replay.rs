@@ -197,6 +197,7 @@ impl<F: Files> Replay<F> {
         if goes_on {
             let (end, sequence) = (end as u32, next_sequence);
             return Ok(Some(Active {
+                syncs: 0,
                 segment: copy,
                 end,
                 sequence,

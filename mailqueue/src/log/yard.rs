@@ -18,7 +18,7 @@ const STEP: usize = 1 << 20;
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// A file full of octets that mean nothing, ready to become a segment. Its blocks are allocated, so that writing into it
-/// needs neither room on the disk nor a sync of the file system's own books.
+/// needs no room on the disk; see [`Filling`] for what else it may need.
 #[derive(Debug)]
 pub(super) struct Spare<T> {
     pub(super) name: String,
@@ -63,11 +63,26 @@ const FACTS: u64 = 2 << 10;
 /// How many new files are left to others.
 const FILES: u64 = 16;
 
+/// How new spares are filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filling {
+    /// With zeros that were written: then a sync of what is written over them has nothing to say about the file itself, and
+    /// is one trip to the disk where it would be several.
+    Written,
+    /// With room that reads as zeros. Each octet goes to the disk once, not twice, and each sync keeps the file's books too.
+    Allocated,
+}
+
+/// From this many octets for each sync on, or a quarter of a segment, room is enough: writing as many zeros would take longer
+/// than the books do.
+const BULK: u32 = 256 << 10;
+
 pub(super) struct Yard<F: Files> {
     shared: Arc<Shared<F>>,
     spares: Vec<Spare<F::File>>,
     next: Next<F::File>,
     next_name: u64,
+    filling: Filling,
 }
 
 /// The next spare.
@@ -89,7 +104,13 @@ struct Building<T> {
 impl<F: Files> Yard<F> {
     /// Takes over what an earlier run left. `next_name` is free, and all above.
     pub(super) fn new(shared: Arc<Shared<F>>, next_name: u64) -> Self {
-        Self { shared, spares: Vec::new(), next: Next::None, next_name }
+        Self { shared, spares: Vec::new(), next: Next::None, next_name, filling: Filling::Written }
+    }
+
+    /// Hears how many octets the last segment took for each of its syncs: the next ones will be like it.
+    pub(super) fn expect(&mut self, octets: u32) {
+        let is_bulk = octets >= BULK.min(self.shared.config.segment_size / 4);
+        self.filling = if is_bulk { Filling::Allocated } else { Filling::Written };
     }
 
     /// Adds a file that nothing needs any more, or removes it where there are enough.
@@ -124,7 +145,7 @@ impl<F: Files> Yard<F> {
             return self.take(Purpose::Facts);
         }
         let name = self.new_name();
-        Building::begin(&self.shared, name, size)?.finish(&self.shared)
+        Building::begin(&self.shared, name, size, Filling::Written)?.finish(&self.shared)
     }
 
     /// Makes sure that as many spares are there as configured, where the disk has room.
@@ -182,7 +203,7 @@ impl<F: Files> Yard<F> {
         let spare = match std::mem::replace(&mut self.next, Next::None) {
             Next::None => {
                 let (name, size) = (self.new_name(), self.shared.config.segment_size);
-                Building::begin(&self.shared, name, size)?.finish(&self.shared)
+                Building::begin(&self.shared, name, size, self.filling)?.finish(&self.shared)
             }
             Next::Between(building) => building.finish(&self.shared),
             Next::Beside(thread) => joined(thread),
@@ -194,10 +215,10 @@ impl<F: Files> Yard<F> {
     fn begin_next(&mut self) -> Result<(), Fault> {
         let (name, size) = (self.new_name(), self.shared.config.segment_size);
         self.next = match self.shared.config.preparation {
-            Preparation::Between => Next::Between(Building::begin(&self.shared, name, size)?),
+            Preparation::Between => Next::Between(Building::begin(&self.shared, name, size, self.filling)?),
             Preparation::Beside => {
-                let shared = Arc::clone(&self.shared);
-                let make = move || Building::begin(&shared, name, size)?.finish(&shared);
+                let (shared, filling) = (Arc::clone(&self.shared), self.filling);
+                let make = move || Building::begin(&shared, name, size, filling)?.finish(&shared);
                 Next::Beside(thread::Builder::new().name("spool-prepare".to_owned()).spawn(make)?)
             }
         };
@@ -263,9 +284,21 @@ impl<F: Files> Drop for Yard<F> {
 }
 
 impl<T: File> Building<T> {
-    fn begin<F: Files<File = T>>(shared: &Shared<F>, name: String, size: u32) -> io::Result<Self> {
+    fn begin<F: Files<File = T>>(shared: &Shared<F>, name: String, size: u32, filling: Filling) -> Result<Self, Fault> {
         let file = shared.files.create(&name)?;
-        Ok(Self { spare: Spare { name, file, size }, written: 0 })
+        let mut building = Self { spare: Spare { name, file, size }, written: 0 };
+        match filling {
+            Filling::Written => {}
+            Filling::Allocated => match building.spare.file.allocate(u64::from(size)) {
+                Ok(()) => building.written = size,
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+                Err(error) => {
+                    building.discard(shared);
+                    return Err(error.into());
+                }
+            },
+        }
+        Ok(building)
     }
 
     fn write(&mut self, octets: usize) -> io::Result<()> {

@@ -472,6 +472,17 @@ impl File for DiskFile {
         }
     }
 
+    fn allocate(&self, octets: u64) -> io::Result<()> {
+        self.disk.plain_call()?;
+        let octets = usize::try_from(octets).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let capacity = self.disk.state().capacity;
+        if capacity.is_some_and(|capacity| self.disk.used() + octets as u64 > capacity) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        lock(&self.node).write(&vec![0; octets], 0);
+        Ok(())
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         let happens = self.disk.call()?;
         let mut contents = lock(&self.node);

@@ -99,6 +99,9 @@ impl File for GatedFile {
     fn write_all_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(octets, offset)
     }
+    fn allocate(&self, octets: u64) -> io::Result<()> {
+        self.file.allocate(octets)
+    }
     fn sync_data(&self) -> io::Result<()> {
         self.gate.pass();
         self.file.sync_data()
