@@ -6,6 +6,7 @@
 mod connection;
 mod drain;
 mod drive;
+pub(crate) mod judge;
 mod limits;
 mod listen;
 mod network;
