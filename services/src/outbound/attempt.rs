@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use smtp_proto::{Envelope, Login, Outcome, Policy, Report, Reuse, SaidBy, Stage, TlsPolicy, Trouble};
+use smtp_proto::{Envelope, Login, Policy, Reuse, TlsPolicy, Trouble};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -210,7 +210,7 @@ impl<'a> Attempt<'a> {
             visit.optional_tls = OptionalTls::GivenUp;
             return Next::SameHost;
         }
-        if is_kept && is_stale(&report) {
+        if is_kept && report.trouble == Some(Trouble::Stale) {
             return visit.again();
         }
         // What has ended a kept connection, or fills it up, says nothing against the host.
@@ -278,23 +278,6 @@ impl<'a> Attempt<'a> {
             delay_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "asked a server"
         );
-    }
-}
-
-/// Whether a kept connection was of no use: nothing was said of the message, or the server would not forget the one before.
-fn is_stale(report: &Report) -> bool {
-    let at_begin = |outcome: &Outcome| {
-        let said = outcome.said();
-        matches!(outcome, Outcome::Deferred(_)) && said.by == SaidBy::Server && said.stage == Stage::Mail
-    };
-    match report.trouble {
-        Some(Trouble::Stale) => true,
-        // It refused RSET, and then took a recipient whom nobody was to have.
-        Some(Trouble::Lost(_)) => report.outcomes.iter().all(at_begin),
-        Some(
-            Trouble::Greeting | Trouble::Hello | Trouble::Tls | Trouble::Login | Trouble::Lacking | Trouble::Limits,
-        )
-        | None => false,
     }
 }
 
