@@ -410,3 +410,37 @@ async fn a_proxy_takes_the_stream_and_what_was_read_ahead() {
     drop(peer);
     splice.await.unwrap().unwrap();
 }
+
+/// Listens at a path.
+fn at(path: &std::path::Path) -> Result<Listener, services::net::BindError> {
+    let limits = ConnectionLimits::new(1, 1);
+    Listener::bind(&Endpoint::Unix(path.to_owned()), Security::Plain, limits, Arc::new(Pacing::default()))
+}
+
+#[tokio::test]
+async fn only_a_socket_that_nobody_answers_is_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lmtp.sock");
+
+    let first = at(&path).unwrap();
+    let told = at(&path).unwrap_err().to_string();
+    assert!(told.contains("lmtp.sock: another server is there; stop it"), "{told}");
+    drop(first);
+    // A socket stays behind whoever made it.
+    assert!(path.exists());
+    drop(at(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+
+    std::fs::write(&path, "somebody's notes").unwrap();
+    let told = at(&path).unwrap_err().to_string();
+    assert!(told.contains("lmtp.sock: what is there is no socket; move it away"), "{told}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's notes");
+
+    // What a name leads to is not the name's owner.
+    std::fs::remove_file(&path).unwrap();
+    let elsewhere = folder.path().join("elsewhere.sock");
+    drop(at(&elsewhere).unwrap());
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert!(at(&path).is_err());
+    assert!(path.is_symlink());
+}

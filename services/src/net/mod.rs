@@ -8,7 +8,7 @@ mod drain;
 mod drive;
 pub(crate) mod judge;
 mod limits;
-mod listen;
+pub(crate) mod listen;
 mod network;
 mod stream;
 pub mod tls;
