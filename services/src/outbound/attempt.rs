@@ -17,6 +17,7 @@ use super::pool::Key;
 use super::session::{self, Heard, Job, Opening, Security as Secured};
 use super::target::{Security, Target};
 use super::witness::witnessed;
+use crate::engine::TlsInfo;
 
 /// An attempt.
 pub(super) struct Attempt<'a> {
@@ -63,6 +64,16 @@ struct Talk {
     heard: Option<Heard>,
 }
 
+impl Talk {
+    /// The TLS that it went under.
+    fn tls(&self) -> Option<&TlsInfo> {
+        match &self.heard.as_ref()?.tls {
+            Secured::Tls(info) => Some(info),
+            Secured::Clear | Secured::Failed(_) => None,
+        }
+    }
+}
+
 /// How a connection was made.
 struct Made {
     local: Option<IpAddr>,
@@ -101,7 +112,7 @@ impl<'a> Attempt<'a> {
         let left = target.addresses.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
         let mut visit = Visit { hop, target, left, lines: Lines::KeptOrNew, optional_tls: OptionalTls::Tried };
         if let Some(reason) = visit.forbids() {
-            self.ledger.unasked(&visit.place(None).found("4.7.0", reason.to_owned()));
+            self.ledger.unasked(&visit.place().found("4.7.0", reason.to_owned()));
             return Next::OtherHost;
         }
         loop {
@@ -151,7 +162,7 @@ impl<'a> Attempt<'a> {
     async fn talk_on_new(&mut self, visit: &mut Visit<'_>) -> Option<Talk> {
         let until = self.began + self.shared.patience;
         if self.sessions == 0 || Instant::now() >= until {
-            let word = visit.place(None).found("4.4.1", "not asked: the attempt has taken long enough".to_owned());
+            let word = visit.place().found("4.4.1", "not asked: the attempt has taken long enough".to_owned());
             self.ledger.unasked(&word);
             return None;
         }
@@ -183,9 +194,10 @@ impl<'a> Attempt<'a> {
 
     /// What a dialogue means for the recipients, and for what comes next.
     fn judge(&mut self, visit: &mut Visit<'_>, talk: Talk) -> Next {
+        let tls = talk.tls().map(|info| info.version.clone());
         let Talk { key, made, sent, heard } = talk;
         let is_kept = made.is_none();
-        let place = visit.place(Some(key.address));
+        let place = Place { tls, ..Place::at(visit.target.host.clone(), key.address) };
         let Some(Heard { report, cut, tls }) = heard else {
             self.ledger.broken_off(&sent, &place);
             return Next::Stop;
@@ -253,7 +265,7 @@ impl<'a> Attempt<'a> {
         reports.record(&visit.hop.targets.policy, visit.target, handshake);
     }
 
-    /// One line for each dialogue: who was asked, how safely, and what he said.
+    /// One line for each dialogue: who was asked, how safely, and what he said. What became of each recipient is told elsewhere.
     fn log(&self, talk: &Talk) {
         let Talk { key, made, heard, .. } = talk;
         let report = heard.as_ref().and_then(|heard| heard.report.as_deref());
@@ -266,7 +278,7 @@ impl<'a> Attempt<'a> {
             metrics::counter!("posthaste_outbound_connections_total", "tls" => tls.to_owned()).increment(1);
         }
         let said = report.and_then(|report| report.outcomes.first()).map(|outcome| outcome.said());
-        tracing::info!(
+        tracing::debug!(
             id = %self.parcel.id,
             host = key.host,
             address = %key.address,
@@ -282,8 +294,9 @@ impl<'a> Attempt<'a> {
 }
 
 impl Visit<'_> {
-    fn place(&self, address: Option<SocketAddr>) -> Place {
-        Place { host: self.target.host.clone(), address }
+    /// The host, where no address of it was spoken with.
+    fn place(&self) -> Place {
+        Place { host: self.target.host.clone(), address: None, tls: None }
     }
 
     /// The same host once more, in a connection of its own.

@@ -197,7 +197,7 @@ impl Ways {
             match self.known.ask(address) {
                 Ok(asked) => return Some(asked),
                 Err(silence) => {
-                    let place = Place { host: host.to_owned(), address: Some(address) };
+                    let place = Place::at(host.to_owned(), address);
                     missed(place.found("4.4.1", self.known.tell(silence)));
                 }
             }
@@ -254,7 +254,7 @@ fn failure(kind: io::ErrorKind) -> Option<Failure> {
 }
 
 fn word(host: &str, address: SocketAddr, unreached: Unreached) -> Word {
-    let place = Place { host: host.to_owned(), address: Some(address) };
+    let place = Place::at(host.to_owned(), address);
     match unreached {
         Unreached::Source(source, error) => {
             tracing::error!(%source, %error, "mail cannot be sent from the configured address");
