@@ -168,7 +168,9 @@ impl<'a> Attempt<'a> {
         }
         let (host, site) = (&visit.target.host, &visit.hop.targets.site);
         let ledger = &mut self.ledger;
-        let reached = self.shared.ways.reach(host, site, &mut visit.left, until, |word| ledger.unasked(&word)).await?;
+        let demand = visit.target.demand();
+        let missed = |word| ledger.unasked(&word);
+        let reached = self.shared.ways.reach(host, site, demand, &mut visit.left, until, missed).await?;
         let address = reached.asked.address();
         if self.shared.ways.known.is_without_tls(address) {
             visit.optional_tls = OptionalTls::GivenUp;

@@ -93,9 +93,7 @@ pub(super) async fn run(opening: Opening) {
             }
             Err(failed) => {
                 // The engine was never asked, so it has nothing to tell. A certificate that does not do may do for others.
-                if failed.fault == TlsFault::ValidationFailure {
-                    asked.failed(Failure::Mute);
-                }
+                asked.failed(if failed.fault == TlsFault::ValidationFailure { Failure::Mute } else { Failure::Tls });
                 let _ = job.told.send(Heard { report: None, cut: None, tls: Security::Failed(failed) });
                 return;
             }
@@ -345,7 +343,12 @@ impl Courier {
                     asked.failed(Failure::Mute);
                 }
             }
-            (Some(Trouble::Tls | Trouble::Greeting | Trouble::Hello), _) => self.asked = None,
+            (Some(Trouble::Tls), _) => {
+                if let Some(asked) = self.asked.take() {
+                    asked.failed(Failure::Tls);
+                }
+            }
+            (Some(Trouble::Greeting | Trouble::Hello), _) => self.asked = None,
             (
                 Some(Trouble::Login | Trouble::Lacking | Trouble::Limits | Trouble::Stale | Trouble::Lost(_)) | None,
                 _,
