@@ -31,7 +31,7 @@ pub mod routes;
 mod convert;
 #[cfg(feature = "imap")]
 pub mod imap;
-#[cfg(feature = "directory")]
+#[cfg(any(feature = "imap", feature = "pop3", feature = "smtp"))]
 mod login;
 #[cfg(feature = "smtp")]
 pub mod outbound;

@@ -7,6 +7,7 @@
 )]
 
 use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +20,9 @@ use services::net::tls::Upgrade;
 use services::net::{
     Connection, ConnectionLimits, Drain, DrainHandle, Endpoint, Fault, Handler, Listener, Next, Pacing, Security,
     Service, drive, serve,
+};
+use smtp_proto::{
+    ClientConfig, Delivery, DeliveryEvent, Domain, Envelope, ForwardPath, Mail, Policy, Rcpt, ReversePath,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::TcpStream;
@@ -55,10 +59,10 @@ impl Handler<ServerSession> for Mailbox {
             }
             Event::Retrieve { .. } => match &self.retrieve {
                 Retrieve::Send => send(conn, SIZE).await?,
-                Retrieve::Fail => return Err(std::io::Error::other("the disk is gone").into()),
+                Retrieve::Fail => return Err(io::Error::other("the disk is gone").into()),
                 Retrieve::FailHalfway => {
                     send(conn, SIZE / 2).await?;
-                    return Err(std::io::Error::other("the disk is gone").into());
+                    return Err(io::Error::other("the disk is gone").into());
                 }
                 Retrieve::WhenNotified(_) => self.asked = true,
             },
@@ -327,7 +331,7 @@ impl AsyncRead for Prompt {
         mut self: Pin<&mut Self>,
         _: &mut task::Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         if !std::mem::take(&mut self.answered) {
             return Poll::Pending;
         }
@@ -339,16 +343,16 @@ impl AsyncRead for Prompt {
 }
 
 impl AsyncWrite for Prompt {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut task::Context<'_>, octets: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut task::Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         self.answered = true;
         Poll::Ready(Ok(octets.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }
@@ -409,4 +413,120 @@ async fn a_proxy_takes_the_stream_and_what_was_read_ahead() {
     assert!(said.ends_with("+OK send the password\r\n+OK 0 0\r\n"), "{said}");
     drop(peer);
     splice.await.unwrap().unwrap();
+}
+
+/// Listens at a path.
+fn at(path: &std::path::Path) -> Result<Listener, services::net::BindError> {
+    let limits = ConnectionLimits::new(1, 1);
+    Listener::bind(&Endpoint::Unix(path.to_owned()), Security::Plain, limits, Arc::new(Pacing::default()))
+}
+
+#[tokio::test]
+async fn only_a_socket_that_nobody_answers_is_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lmtp.sock");
+
+    let first = at(&path).unwrap();
+    let told = at(&path).unwrap_err().to_string();
+    assert!(told.contains("lmtp.sock: another server is there; stop it"), "{told}");
+    drop(first);
+    // A socket stays behind whoever made it.
+    assert!(path.exists());
+    drop(at(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+
+    std::fs::write(&path, "somebody's notes").unwrap();
+    let told = at(&path).unwrap_err().to_string();
+    assert!(told.contains("lmtp.sock: what is there is no socket; move it away"), "{told}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's notes");
+
+    // What a name leads to is not the name's owner.
+    std::fs::remove_file(&path).unwrap();
+    let elsewhere = folder.path().join("elsewhere.sock");
+    drop(at(&elsewhere).unwrap());
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert!(at(&path).is_err());
+    assert!(path.is_symlink());
+}
+
+/// A client that notes what it is told, and answers nothing.
+struct Noting(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Handler<Delivery> for Noting {
+    async fn event(&mut self, _conn: &mut Connection<Delivery>, event: DeliveryEvent) -> Result<Next, Fault> {
+        self.0.lock().unwrap().push(match event {
+            DeliveryEvent::Body => "body".to_owned(),
+            DeliveryEvent::Done(report) => format!("{:?}", report.trouble.unwrap()),
+            other @ (DeliveryEvent::Challenge(_) | DeliveryEvent::Idle) => format!("{other:?}"),
+        });
+        Ok(Next::Go)
+    }
+
+    async fn closed(self, why: Close) {
+        self.0.lock().unwrap().push(format!("closed: {}", why.as_str()));
+    }
+}
+
+/// Says this, and then the connection breaks. What is said to it goes nowhere.
+struct Breaking(&'static [u8]);
+
+impl AsyncRead for Breaking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.0.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        buffer.put_slice(std::mem::take(&mut self.0));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(self: Pin<&mut Self>, _: &mut task::Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn an_engine_whose_connection_breaks_has_the_last_word() {
+    let lost = ["Lost(Eof)", "closed: lost"].as_slice();
+    for (said, expected) in [
+        ("220 x\r\n250 x\r\n", lost),
+        ("220 x\r\n250 x\r\n250 half a rep", lost),
+        // It asks for the message, and nobody has it.
+        ("220 x\r\n250 x\r\n250 ok\r\n250 ok\r\n354 go\r\n", &["body", "Lost(Aborted)", "closed: lost"]),
+    ] {
+        let envelope = Envelope {
+            mail: Mail { from: ReversePath::Null, parameters: Default::default() },
+            recipients: vec![Rcpt {
+                to: ForwardPath::parse("<b@x.example>").unwrap().into_owned(),
+                parameters: Default::default(),
+            }],
+        };
+        let client = ClientConfig::new(Domain::parse("a.example").unwrap().into_owned());
+        let link = Link::default();
+        let policy = Policy::default();
+        let engine = Delivery::new(Arc::new(client), envelope, policy, link.clone().into(), Duration::ZERO);
+        let stream = Box::new(Breaking(said.as_bytes()));
+        let conn = Connection::new(engine, stream, link, Upgrade::None, Arc::default(), Instant::now());
+        let told = Arc::default();
+        let (_handle, drain) = Drain::new();
+        let (why, _) = drive(conn, Noting(Arc::clone(&told)), drain).await;
+        assert_eq!(
+            (why, told.lock().unwrap().as_slice()),
+            (Close::Lost, expected.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice()),
+            "{said:?}"
+        );
+    }
 }

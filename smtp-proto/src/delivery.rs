@@ -486,6 +486,8 @@ impl Delivery {
         };
         let is_stale = server_left && self.turn == Turn::Later && self.transaction.is_unheard();
         self.trouble = Some(match self.phase {
+            // It had refused to forget. How it leaves after that changes nothing: not a word was about these recipients.
+            _ if self.trouble == Some(Trouble::Stale) => Trouble::Stale,
             Phase::StartTls => Trouble::Tls,
             Phase::Envelope if is_stale => Trouble::Stale,
             Phase::Greeting

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, UnixListener, UnixSocket};
 
 use super::{Refusal, Token, TokenError};
 use crate::net::BoxedStream;
+use crate::net::listen::{BindFault, make_way};
 
 /// A place where the API is reached: a Unix socket for the user that the server runs as (and root), or a TCP address for
 /// whoever has the token.
@@ -60,8 +61,12 @@ impl AdminListener {
     /// # Errors
     /// As [`OpenError`] says.
     pub fn unix(path: &Path) -> Result<Self, OpenError> {
-        make_way(path)?;
         let failed = |error| OpenError::Socket(path.to_owned(), error);
+        make_way(path).map_err(|fault| match fault {
+            BindFault::Taken => OpenError::Taken(path.to_owned()),
+            BindFault::NoSocket => OpenError::NoSocket(path.to_owned()),
+            BindFault::System(error) => failed(error),
+        })?;
         let socket = UnixSocket::new_stream().map_err(failed)?;
         socket.bind(path).map_err(failed)?;
         // Before it listens: nobody can connect in between.
@@ -117,23 +122,6 @@ impl Drop for AdminListener {
             let _ = fs::remove_file(path);
         }
     }
-}
-
-/// Takes away what a dead server left at the path.
-fn make_way(path: &Path) -> Result<(), OpenError> {
-    let failed = |error| OpenError::Socket(path.to_owned(), error);
-    let there = match fs::symlink_metadata(path) {
-        Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    if !there.file_type().is_socket() {
-        return Err(OpenError::NoSocket(path.to_owned()));
-    }
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(OpenError::Taken(path.to_owned()));
-    }
-    fs::remove_file(path).map_err(failed)
 }
 
 /// Who asks, for the log.

@@ -180,8 +180,16 @@ impl<E: Engine> Connection<E> {
         self.origin.elapsed()
     }
 
-    pub(super) const fn gone(&self) -> Option<Gone> {
+    /// Why nothing more can be said, if so.
+    pub(crate) const fn gone(&self) -> Option<Gone> {
         self.gone
+    }
+
+    /// The peer is gone, and with it whatever it had begun to say.
+    pub(super) fn hang_up(&mut self) {
+        self.input.clear();
+        self.eof = true;
+        self.engine.handle_eof();
     }
 
     pub(super) fn step(&mut self) -> Step<E::Event> {

@@ -52,6 +52,9 @@ pub struct Detached<H> {
 ///
 /// The driver alone owns socket, buffers and engine. Deadlines of the engine, the peer's failing to take output, the server's
 /// stopping and the handler's waking all meet here. A handler's answer is never cut short: while it runs nothing else does.
+///
+/// Where the connection is lost, the engine is told that the peer has left, and the handler hears what that comes to, such as a
+/// client's report, before it is [`closed`](Handler::closed). What was read and not parsed is not acted on any more.
 pub async fn drive<E: Engine, H: Handler<E>>(
     mut conn: Connection<E>,
     mut handler: H,
@@ -60,6 +63,7 @@ pub async fn drive<E: Engine, H: Handler<E>>(
     let mut told = false;
     let why = loop {
         if let Some(gone) = conn.gone() {
+            end(&mut conn, &mut handler).await;
             break gone.into();
         }
         let answer = match conn.step() {
@@ -108,4 +112,27 @@ pub async fn drive<E: Engine, H: Handler<E>>(
     };
     handler.closed(why).await;
     (why, None)
+}
+
+/// Tells the engine that nobody is there any more, and the handler what the engine makes of it.
+async fn end<E: Engine, H: Handler<E>>(conn: &mut Connection<E>, handler: &mut H) {
+    conn.hang_up();
+    let mut aborted = false;
+    loop {
+        match conn.step() {
+            Step::Event(event) => match Box::pin(handler.event(conn, event)).await {
+                Ok(Next::Go) => continue,
+                // There is nowhere to go, and nobody to tell of a failure.
+                Ok(Next::Detach) | Err(_) => {}
+            },
+            // The end is told behind open questions, and these stay open.
+            Step::NeedInput | Step::YourTurn | Step::Switch(_) => {}
+            Step::Close(_) => return,
+        }
+        if aborted {
+            return;
+        }
+        aborted = true;
+        conn.speak(|engine, _, _| engine.abort());
+    }
 }

@@ -1,9 +1,11 @@
 //! Taking connections.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,12 +66,26 @@ pub enum Security {
     Tls(Arc<rustls::ServerConfig>),
 }
 
-/// Why an address could not be taken.
+/// Why an address could not be taken; the words name it, and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {endpoint}: {source}")]
 pub struct BindError {
     endpoint: Endpoint,
-    source: io::Error,
+    source: BindFault,
+}
+
+/// What stands against it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BindFault {
+    /// Another process answers at the socket.
+    #[error("another server is there; stop it, or choose another path")]
+    Taken,
+    /// Something that is no socket has its name.
+    #[error("what is there is no socket; move it away, or choose another path")]
+    NoSocket,
+    /// What the system says.
+    #[error(transparent)]
+    System(#[from] io::Error),
 }
 
 /// An open port.
@@ -104,7 +120,7 @@ impl Listener {
         pacing: Arc<Pacing>,
     ) -> Result<Self, BindError> {
         let socket = match endpoint {
-            Endpoint::Tcp(address) => bind_tcp(*address).map(Socket::Tcp),
+            Endpoint::Tcp(address) => bind_tcp(*address).map(Socket::Tcp).map_err(BindFault::System),
             Endpoint::Unix(path) => bind_unix(path).map(Socket::Unix),
         };
         match socket {
@@ -137,17 +153,27 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn bind_unix(path: &PathBuf) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
-        // A socket that nobody answers was left by a process that is gone.
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(error);
-            }
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
+fn bind_unix(path: &Path) -> Result<UnixListener, BindFault> {
+    make_way(path)?;
+    Ok(UnixListener::bind(path)?)
+}
+
+/// Takes away the socket that a process which is gone has left at a path. Whatever else has that name is somebody's, and stays.
+pub(crate) fn make_way(path: &Path) -> Result<(), BindFault> {
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if !there.file_type().is_socket() {
+        return Err(BindFault::NoSocket);
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
+        // It went meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Who cannot be asked, being another user's or very busy, may be there.
+        Ok(_) | Err(_) => Err(BindFault::Taken),
     }
 }
 

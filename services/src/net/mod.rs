@@ -6,8 +6,9 @@
 mod connection;
 mod drain;
 mod drive;
+pub(crate) mod judge;
 mod limits;
-mod listen;
+pub(crate) mod listen;
 mod network;
 mod stream;
 pub mod tls;

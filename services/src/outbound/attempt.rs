@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use smtp_proto::{Envelope, Login, Outcome, Policy, Report, Reuse, SaidBy, Stage, TlsPolicy, Trouble};
+use smtp_proto::{Envelope, Login, Policy, Reuse, TlsPolicy, Trouble};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use super::pool::Key;
 use super::session::{self, Heard, Job, Opening, Security as Secured};
 use super::target::{Security, Target};
 use super::witness::witnessed;
+use crate::engine::TlsInfo;
 
 /// An attempt.
 pub(super) struct Attempt<'a> {
@@ -63,6 +64,16 @@ struct Talk {
     heard: Option<Heard>,
 }
 
+impl Talk {
+    /// The TLS that it went under.
+    fn tls(&self) -> Option<&TlsInfo> {
+        match &self.heard.as_ref()?.tls {
+            Secured::Tls(info) => Some(info),
+            Secured::Clear | Secured::Failed(_) => None,
+        }
+    }
+}
+
 /// How a connection was made.
 struct Made {
     local: Option<IpAddr>,
@@ -101,7 +112,7 @@ impl<'a> Attempt<'a> {
         let left = target.addresses.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
         let mut visit = Visit { hop, target, left, lines: Lines::KeptOrNew, optional_tls: OptionalTls::Tried };
         if let Some(reason) = visit.forbids() {
-            self.ledger.unasked(&visit.place(None).found("4.7.0", reason.to_owned()));
+            self.ledger.unasked(&visit.place().found("4.7.0", reason.to_owned()));
             return Next::OtherHost;
         }
         loop {
@@ -151,13 +162,15 @@ impl<'a> Attempt<'a> {
     async fn talk_on_new(&mut self, visit: &mut Visit<'_>) -> Option<Talk> {
         let until = self.began + self.shared.patience;
         if self.sessions == 0 || Instant::now() >= until {
-            let word = visit.place(None).found("4.4.1", "not asked: the attempt has taken long enough".to_owned());
+            let word = visit.place().found("4.4.1", "not asked: the attempt has taken long enough".to_owned());
             self.ledger.unasked(&word);
             return None;
         }
         let (host, site) = (&visit.target.host, &visit.hop.targets.site);
         let ledger = &mut self.ledger;
-        let reached = self.shared.ways.reach(host, site, &mut visit.left, until, |word| ledger.unasked(&word)).await?;
+        let demand = visit.target.demand();
+        let missed = |word| ledger.unasked(&word);
+        let reached = self.shared.ways.reach(host, site, demand, &mut visit.left, until, missed).await?;
         let address = reached.asked.address();
         if self.shared.ways.known.is_without_tls(address) {
             visit.optional_tls = OptionalTls::GivenUp;
@@ -183,9 +196,10 @@ impl<'a> Attempt<'a> {
 
     /// What a dialogue means for the recipients, and for what comes next.
     fn judge(&mut self, visit: &mut Visit<'_>, talk: Talk) -> Next {
+        let tls = talk.tls().map(|info| info.version.clone());
         let Talk { key, made, sent, heard } = talk;
         let is_kept = made.is_none();
-        let place = visit.place(Some(key.address));
+        let place = Place { tls, ..Place::at(visit.target.host.clone(), key.address) };
         let Some(Heard { report, cut, tls }) = heard else {
             self.ledger.broken_off(&sent, &place);
             return Next::Stop;
@@ -210,7 +224,7 @@ impl<'a> Attempt<'a> {
             visit.optional_tls = OptionalTls::GivenUp;
             return Next::SameHost;
         }
-        if is_kept && is_stale(&report) {
+        if is_kept && report.trouble == Some(Trouble::Stale) {
             return visit.again();
         }
         // What has ended a kept connection, or fills it up, says nothing against the host.
@@ -253,7 +267,7 @@ impl<'a> Attempt<'a> {
         reports.record(&visit.hop.targets.policy, visit.target, handshake);
     }
 
-    /// One line for each dialogue: who was asked, how safely, and what he said.
+    /// One line for each dialogue: who was asked, how safely, and what he said. What became of each recipient is told elsewhere.
     fn log(&self, talk: &Talk) {
         let Talk { key, made, heard, .. } = talk;
         let report = heard.as_ref().and_then(|heard| heard.report.as_deref());
@@ -266,7 +280,7 @@ impl<'a> Attempt<'a> {
             metrics::counter!("posthaste_outbound_connections_total", "tls" => tls.to_owned()).increment(1);
         }
         let said = report.and_then(|report| report.outcomes.first()).map(|outcome| outcome.said());
-        tracing::info!(
+        tracing::debug!(
             id = %self.parcel.id,
             host = key.host,
             address = %key.address,
@@ -281,26 +295,10 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Whether a kept connection was of no use: nothing was said of the message, or the server would not forget the one before.
-fn is_stale(report: &Report) -> bool {
-    let at_begin = |outcome: &Outcome| {
-        let said = outcome.said();
-        matches!(outcome, Outcome::Deferred(_)) && said.by == SaidBy::Server && said.stage == Stage::Mail
-    };
-    match report.trouble {
-        Some(Trouble::Stale) => true,
-        // It refused RSET, and then took a recipient whom nobody was to have.
-        Some(Trouble::Lost(_)) => report.outcomes.iter().all(at_begin),
-        Some(
-            Trouble::Greeting | Trouble::Hello | Trouble::Tls | Trouble::Login | Trouble::Lacking | Trouble::Limits,
-        )
-        | None => false,
-    }
-}
-
 impl Visit<'_> {
-    fn place(&self, address: Option<SocketAddr>) -> Place {
-        Place { host: self.target.host.clone(), address }
+    /// The host, where no address of it was spoken with.
+    fn place(&self) -> Place {
+        Place { host: self.target.host.clone(), address: None, tls: None }
     }
 
     /// The same host once more, in a connection of its own.

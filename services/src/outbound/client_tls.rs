@@ -5,16 +5,16 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use super::dane::DaneVerifier;
 use super::policy::{Policy, StsMode, TlsFault};
 use super::target::{Security, Target, Tlsa};
+use crate::net::judge::{Judge, Judged};
 use crate::net::tls;
 
 /// What connections to mail hosts are secured with. Make one, and keep it: it remembers sessions.
@@ -50,7 +50,7 @@ impl ClientTls {
             names: Names::TheServers,
             algorithms: provider.signature_verification_algorithms,
         };
-        let own_name = config(&provider, Arc::new(verifier));
+        let own_name = config(&provider, verifier);
         Self { any: tls::opportunistic(), own_name: Arc::new(own_name), provider, roots }
     }
 
@@ -85,7 +85,7 @@ impl ClientTls {
 
     fn named(&self, host: &str, names: &[String]) -> Option<ClientHandshake> {
         let verifier = self.verifier(Names::OneOf(server_names(names)));
-        let mut config = config(&self.provider, Arc::new(verifier));
+        let mut config = config(&self.provider, verifier);
         config.resumption = Resumption::disabled();
         Some(ClientHandshake {
             config: Arc::new(config),
@@ -99,7 +99,7 @@ impl ClientTls {
         let name = ServerName::try_from(host.to_owned()).ok()?;
         let seen = Arc::new(OnceLock::new());
         let verifier = Watching { verifier: self.verifier(Names::TheServers), seen: Arc::clone(&seen) };
-        let mut config = config(&self.provider, Arc::new(verifier));
+        let mut config = config(&self.provider, verifier);
         config.resumption = Resumption::disabled();
         Some(ClientHandshake { config: Arc::new(config), name, seen: Some(seen) })
     }
@@ -109,7 +109,7 @@ impl ClientTls {
         let name = names.first()?.clone();
         let algorithms = self.provider.signature_verification_algorithms;
         let verifier = DaneVerifier::new(records.to_vec(), names, algorithms);
-        let mut config = config(&self.provider, Arc::new(verifier));
+        let mut config = config(&self.provider, verifier);
         // A session that is resumed is not verified again, and the records may be others by then.
         config.resumption = Resumption::disabled();
         Some(ClientHandshake { config: Arc::new(config), name, seen: None })
@@ -181,7 +181,8 @@ fn server_names(names: &[String]) -> Vec<ServerName<'static>> {
     names.iter().filter_map(|name| ServerName::try_from(name.clone()).ok()).collect()
 }
 
-fn config(provider: &Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> ClientConfig {
+fn config(provider: &Arc<CryptoProvider>, judge: impl Judge + 'static) -> ClientConfig {
+    let verifier = Arc::new(Judged::by(judge, provider.signature_verification_algorithms));
     let builder = ClientConfig::builder_with_provider(Arc::clone(provider));
     #[expect(clippy::expect_used, reason = "the provider has suites for the versions it was built with")]
     let builder = builder.with_protocol_versions(rustls::ALL_VERSIONS).expect("both versions are supported");
@@ -204,47 +205,23 @@ struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl Judge for Verifier {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, self.algorithms.all)?;
-        let fits = match &self.names {
-            Names::TheServers => verify_server_name(&parsed, server_name),
+        match &self.names {
+            Names::TheServers => verify_server_name(&parsed, name),
             Names::OneOf(names) => {
                 let none = Err(CertificateError::NotValidForName.into());
                 names.iter().map(|name| verify_server_name(&parsed, name)).find(Result::is_ok).unwrap_or(none)
             }
-        };
-        fits.map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.algorithms.supported_schemes()
+        }
     }
 }
 
@@ -255,42 +232,18 @@ struct Watching {
     seen: Arc<OnceLock<TlsFault>>,
 }
 
-impl ServerCertVerifier for Watching {
-    fn verify_server_cert(
+impl Judge for Watching {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        if let Err(error) = verified {
+    ) -> Result<(), rustls::Error> {
+        if let Err(error) = self.verifier.judge(end_entity, intermediates, name, now) {
             self.seen.get_or_init(|| TlsFault::of_tls(&error));
         }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        Ok(())
     }
 }
 

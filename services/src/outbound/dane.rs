@@ -2,16 +2,16 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, Der, ServerName, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore};
+use rustls::{CertificateError, RootCertStore};
 use webpki::EndEntityCert;
 
 use super::dns::Data;
 use super::target::{Matching, Selector, Tlsa, Usage};
+use crate::net::judge::Judge;
 
 /// Most records of a host that are looked at. A host that changes keys has a few; each is compared with each certificate.
 pub(super) const MAX_RECORDS: usize = 32;
@@ -128,44 +128,21 @@ impl DaneVerifier {
     }
 }
 
-impl ServerCertVerifier for DaneVerifier {
-    fn verify_server_cert(
+impl Judge for DaneVerifier {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        _name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         // Names and dates of the certificate mean nothing here: the record itself binds key and host, and says how long
         // (RFC 7672 §3.1.1).
         if self.of(Usage::DaneEe).any(|record| vouches(record, end_entity)) {
-            return Ok(ServerCertVerified::assertion());
+            return Ok(());
         }
         let intermediates = intermediates.get(..MAX_CHAIN).unwrap_or(intermediates);
-        self.verify_chain(end_entity, intermediates, now).map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.verify_chain(end_entity, intermediates, now)
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Word {
     pub host: String,
     /// The address that was spoken with, if one was.
     pub address: Option<SocketAddr>,
+    /// The version of TLS that was spoken under, if any, such as `TLSv1.3`.
+    pub tls: Option<String>,
 }
 
 /// Whether the next hop does what the sender asked for beyond delivery. Where it does not, that is for us to do.
@@ -90,6 +92,7 @@ impl Fate {
 pub(super) struct Place {
     pub(super) host: String,
     pub(super) address: Option<SocketAddr>,
+    pub(super) tls: Option<String>,
 }
 
 impl Place {
@@ -103,17 +106,26 @@ impl Place {
             },
             SaidBy::Us => format!("{} (at {})", text(&said.reply), said.stage.as_str()),
         };
-        Word { text, status: status(&said.reply), by: said.by, host: self.host.clone(), address: self.address }
+        self.word(text, status(&said.reply), said.by)
     }
 
     /// What we found there ourselves.
     pub(super) fn found(&self, status: &str, text: String) -> Word {
-        Word { text, status: status.to_owned(), by: SaidBy::Us, host: self.host.clone(), address: self.address }
+        self.word(text, status.to_owned(), SaidBy::Us)
+    }
+
+    /// An address of a host.
+    pub(super) const fn at(host: String, address: SocketAddr) -> Self {
+        Self { host, address: Some(address), tls: None }
     }
 
     /// No place: no host was asked.
     pub(super) const fn nowhere() -> Self {
-        Self { host: String::new(), address: None }
+        Self { host: String::new(), address: None, tls: None }
+    }
+
+    fn word(&self, text: String, status: String, by: SaidBy) -> Word {
+        Word { text, status, by, host: self.host.clone(), address: self.address, tls: self.tls.clone() }
     }
 }
 

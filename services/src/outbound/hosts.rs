@@ -16,7 +16,8 @@ pub struct HostMemory {
     pub longest: Duration,
     /// How long an address is spoken with in clear where TLS is optional and its handshake failed.
     pub without_tls: Duration,
-    /// Addresses remembered. Beyond, what ends first is forgotten first.
+    /// Addresses remembered, and with them those whose TLS did not do where it had to. Beyond, what ends first is forgotten
+    /// first.
     pub addresses: usize,
 }
 
@@ -38,6 +39,31 @@ pub(super) struct Hosts {
     seed: u64,
     silent: Ends<Silence>,
     without_tls: Ends<()>,
+}
+
+/// What is asked: an address, and perhaps for the TLS that some mail must have there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Spot {
+    pub(super) address: SocketAddr,
+    demand: Option<u64>,
+}
+
+impl Spot {
+    /// The address, for whoever is content with it.
+    pub(super) const fn of(address: SocketAddr) -> Self {
+        Self { address, demand: None }
+    }
+
+    /// The address, for mail that goes under such TLS or not at all. Demands are told apart by a number; two that share one
+    /// wait for each other's failures, no more.
+    pub(super) const fn demanding(address: SocketAddr, demand: Option<u64>) -> Self {
+        Self { address, demand }
+    }
+
+    /// All that must be well for it: that the address answers, and that it has what is demanded.
+    fn parts(self) -> impl Iterator<Item = Self> {
+        std::iter::once(Self::of(self.address)).chain(self.demand.map(|_| self))
+    }
 }
 
 /// Whether an address may be asked now.
@@ -83,6 +109,8 @@ pub(super) enum Failure {
     Unreachable,
     /// It answers, and does not speak SMTP, or not in time.
     Mute,
+    /// It speaks SMTP, and has not the TLS that is demanded: says nothing to those that demand none, or other.
+    Tls,
 }
 
 impl Failure {
@@ -92,6 +120,15 @@ impl Failure {
             Self::Timeout => "it does not answer",
             Self::Unreachable => "there is no way to it",
             Self::Mute => "it does not greet as a mail server does",
+            Self::Tls => "it has not the TLS that must be",
+        }
+    }
+
+    /// The enhanced status code (RFC 3463 §3.5, §3.8).
+    pub(super) const fn status(self) -> &'static str {
+        match self {
+            Self::Refused | Self::Timeout | Self::Unreachable | Self::Mute => "4.4.1",
+            Self::Tls => "4.7.5",
         }
     }
 }
@@ -104,55 +141,70 @@ impl Hosts {
 
     /// Whether the address may be asked. Behind [`Go`](Answer::Go) and [`Probe`](Answer::Probe), tell
     /// [`reached`](Self::reached), [`failed`](Self::failed) or [`unsettled`](Self::unsettled).
-    pub(super) fn ask(&mut self, address: SocketAddr, now: Duration) -> Answer {
-        let Some(silence) = self.silent.at(&address) else { return Answer::Go };
-        if now < silence.until || silence.probe == Probe::UnderWay {
-            return Answer::Wait(*silence);
+    pub(super) fn ask(&mut self, spot: Spot, now: Duration) -> Answer {
+        for part in spot.parts() {
+            let Some(silence) = self.silent.at(&part) else { continue };
+            if now < silence.until || silence.probe == Probe::UnderWay {
+                return Answer::Wait(*silence);
+            }
         }
-        silence.probe = Probe::UnderWay;
-        Answer::Probe
+        let mut answer = Answer::Go;
+        for part in spot.parts() {
+            let Some(silence) = self.silent.at(&part) else { continue };
+            silence.probe = Probe::UnderWay;
+            answer = Answer::Probe;
+        }
+        answer
     }
 
-    /// It answers.
-    pub(super) fn reached(&mut self, address: SocketAddr) {
-        self.silent.forget(&address);
+    /// It answers, and has what was demanded.
+    pub(super) fn reached(&mut self, spot: Spot) {
+        spot.parts().for_each(|part| self.silent.forget(&part));
     }
 
     /// It failed whoever began at that time.
-    pub(super) fn failed(&mut self, address: SocketAddr, began: Duration, now: Duration, how: Failure) {
+    pub(super) fn failed(&mut self, spot: Spot, began: Duration, now: Duration, how: Failure) {
+        let failed = match how {
+            Failure::Refused | Failure::Timeout | Failure::Unreachable | Failure::Mute => Spot::of(spot.address),
+            Failure::Tls if spot.demand.is_some() => spot,
+            // Who demands none goes on without it.
+            Failure::Tls => return,
+        };
         // What was long ago says nothing of today.
         let recent = |known: &Silence| now < known.until.saturating_add(self.memory.longest);
-        let known = self.silent.at(&address).copied().filter(recent);
+        let known = self.silent.at(&failed).copied().filter(recent);
         // Many may have been under way when it fell silent. That is one failure, however many hear of it.
         if let Some(known) = known.filter(|known| began < known.last && known.probe == Probe::None) {
-            self.silent.remember(address, known.until, Silence { how, ..known });
+            self.silent.remember(failed, known.until, Silence { how, ..known });
             return;
         }
         let failures = known.map_or(0, |known| known.failures).saturating_add(1);
         let doubled = 1_u32
             .checked_shl(failures.saturating_sub(1))
             .map_or(Duration::MAX, |n| self.memory.first.saturating_mul(n));
-        let window = self.jittered(doubled.min(self.memory.longest), address, failures);
+        let window = self.jittered(doubled.min(self.memory.longest), spot.address, failures);
         let since = known.map_or(now, |known| known.since);
         let until = now.saturating_add(window);
-        self.silent.remember(address, until, Silence { since, last: now, until, how, failures, probe: Probe::None });
+        self.silent.remember(failed, until, Silence { since, last: now, until, how, failures, probe: Probe::None });
     }
 
     /// Whoever asked does not know: another may.
-    pub(super) fn unsettled(&mut self, address: SocketAddr) {
-        if let Some(silence) = self.silent.at(&address) {
-            silence.probe = Probe::None;
+    pub(super) fn unsettled(&mut self, spot: Spot) {
+        for part in spot.parts() {
+            if let Some(silence) = self.silent.at(&part) {
+                silence.probe = Probe::None;
+            }
         }
     }
 
     /// Its TLS handshake failed, where TLS was optional.
     pub(super) fn tls_failed(&mut self, address: SocketAddr, now: Duration) {
-        self.without_tls.remember(address, now.saturating_add(self.memory.without_tls), ());
+        self.without_tls.remember(Spot::of(address), now.saturating_add(self.memory.without_tls), ());
     }
 
     /// Whether it is better spoken with in clear, where TLS is optional.
     pub(super) fn is_without_tls(&self, address: SocketAddr, now: Duration) -> bool {
-        self.without_tls.end(&address).is_some_and(|until| now < until)
+        self.without_tls.end(&Spot::of(address)).is_some_and(|until| now < until)
     }
 
     /// Up to a quarter less, and another for each address and time: what failed together is not asked again together.
@@ -169,7 +221,7 @@ impl Hosts {
 #[derive(Debug)]
 struct Ends<T> {
     bound: usize,
-    held: HashMap<SocketAddr, (Duration, T)>,
+    held: HashMap<Spot, (Duration, T)>,
     order: BTreeSet<End>,
 }
 
@@ -177,7 +229,7 @@ struct Ends<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct End {
     at: Duration,
-    address: SocketAddr,
+    spot: Spot,
 }
 
 impl<T> Ends<T> {
@@ -185,27 +237,27 @@ impl<T> Ends<T> {
         Self { bound, held: HashMap::new(), order: BTreeSet::new() }
     }
 
-    fn at(&mut self, address: &SocketAddr) -> Option<&mut T> {
-        self.held.get_mut(address).map(|(_, value)| value)
+    fn at(&mut self, spot: &Spot) -> Option<&mut T> {
+        self.held.get_mut(spot).map(|(_, value)| value)
     }
 
-    fn end(&self, address: &SocketAddr) -> Option<Duration> {
-        self.held.get(address).map(|(end, _)| *end)
+    fn end(&self, spot: &Spot) -> Option<Duration> {
+        self.held.get(spot).map(|(end, _)| *end)
     }
 
-    fn remember(&mut self, address: SocketAddr, at: Duration, value: T) {
-        self.forget(&address);
+    fn remember(&mut self, spot: Spot, at: Duration, value: T) {
+        self.forget(&spot);
         while self.held.len() >= self.bound {
             let Some(first) = self.order.pop_first() else { return };
-            self.held.remove(&first.address);
+            self.held.remove(&first.spot);
         }
-        self.held.insert(address, (at, value));
-        self.order.insert(End { at, address });
+        self.held.insert(spot, (at, value));
+        self.order.insert(End { at, spot });
     }
 
-    fn forget(&mut self, address: &SocketAddr) {
-        if let Some((at, _)) = self.held.remove(address) {
-            self.order.remove(&End { at, address: *address });
+    fn forget(&mut self, spot: &Spot) {
+        if let Some((at, _)) = self.held.remove(spot) {
+            self.order.remove(&End { at, spot: *spot });
         }
     }
 }
@@ -218,8 +270,12 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn address(number: u8) -> SocketAddr {
+    fn host(number: u8) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, number], 25))
+    }
+
+    fn address(number: u8) -> Spot {
+        Spot::of(host(number))
     }
 
     fn hosts() -> Hosts {
@@ -308,9 +364,39 @@ mod tests {
     #[test]
     fn tls_that_fails_is_left_out_for_a_while() {
         let mut hosts = hosts();
-        hosts.tls_failed(address(1), MINUTE);
-        assert!(hosts.is_without_tls(address(1), MINUTE) && !hosts.is_without_tls(address(2), MINUTE));
-        assert!(hosts.is_without_tls(address(1), 60 * MINUTE) && !hosts.is_without_tls(address(1), 61 * MINUTE));
+        hosts.tls_failed(host(1), MINUTE);
+        assert!(hosts.is_without_tls(host(1), MINUTE) && !hosts.is_without_tls(host(2), MINUTE));
+        assert!(hosts.is_without_tls(host(1), 60 * MINUTE) && !hosts.is_without_tls(host(1), 61 * MINUTE));
+    }
+
+    #[test]
+    fn tls_that_must_be_and_fails_stops_those_alone_who_demand_it() {
+        let (mut hosts, now) = (hosts(), MINUTE);
+        let [one, other] = [Some(1), Some(2)].map(|demand| Spot::demanding(host(1), demand));
+        hosts.failed(one, now, now, Failure::Tls);
+        let Answer::Wait(silence) = hosts.ask(one, now) else { panic!("it is asked again") };
+        assert_eq!((silence.since, silence.how), (now, Failure::Tls));
+        assert_eq!((hosts.ask(other, now), hosts.ask(address(1), now)), (Answer::Go, Answer::Go));
+        assert_eq!(hosts.ask(one, silence.until), Answer::Probe);
+        assert!(matches!(hosts.ask(one, silence.until), Answer::Wait(_)), "one at a time");
+        // That it answers does not say that its TLS will do.
+        hosts.reached(address(1));
+        assert!(matches!(hosts.ask(one, silence.until), Answer::Wait(_)));
+        hosts.unsettled(one);
+        assert_eq!(hosts.ask(one, silence.until), Answer::Probe);
+        hosts.reached(one);
+        assert_eq!(hosts.ask(one, now), Answer::Go);
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_stops_all() {
+        let (mut hosts, now) = (hosts(), MINUTE);
+        let demanding = Spot::demanding(host(1), Some(1));
+        hosts.failed(demanding, now, now, Failure::Timeout);
+        let until = wait(&mut hosts, 1, now).until;
+        assert!(matches!(hosts.ask(demanding, now), Answer::Wait(_)));
+        assert_eq!(hosts.ask(demanding, until), Answer::Probe);
+        wait(&mut hosts, 1, until);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! What operators hear of the queue: a line for each thing that happens to a message, and numbers.
 
-use mailqueue::{About, Counters, Event, News, Observer};
+use mailqueue::{About, Counters, Event, Handed, MessageId, News, Observer, Recipient, UnixMicros};
 
+use super::Fate;
 use crate::convert;
 
 /// Writes down what happens in a queue: give it to [`Queue::observe`](mailqueue::Queue::observe).
+///
+/// Each recipient's outcome is one line at the level `info` or above. For what another server took it is that of
+/// [`Outbound`](super::Outbound), which alone knows by which address and how safely it went.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Journal;
 
@@ -16,16 +20,22 @@ impl Observer for Journal {
             Event::Attempted { id, site, attempt, recipients, .. } => {
                 tracing::debug!(%id, site, attempt, recipients, "delivery is tried");
             }
-            Event::Delivered { about, detail, handed: _ } => {
+            Event::Delivered { about, detail, handed } => {
                 count(about, "delivered");
-                let (id, remote, said) = (about.id, &detail.remote, &detail.text);
-                tracing::info!(%id, to = about.recipient.address, remote, said, "delivered");
+                let (id, to, said) = (about.id, &about.recipient.address, &detail.text);
+                match handed {
+                    Handed::Mailbox => {
+                        tracing::info!(%id, to, said, delay_ms = delay(about.envelope.arrived), "delivered");
+                    }
+                    Handed::WithDuty | Handed::Relayed => tracing::debug!(%id, to, said, "its delivery is recorded"),
+                }
             }
             Event::Deferred { about, until, detail } => {
                 count(about, "deferred");
                 let (id, remote, said) = (about.id, &detail.remote, &detail.text);
                 let until = convert::time(*until);
-                tracing::warn!(%id, to = about.recipient.address, remote, said, %until, "not delivered, tried again");
+                let delay_ms = delay(about.envelope.arrived);
+                tracing::warn!(%id, to = about.recipient.address, remote, said, delay_ms, %until, "not delivered, tried again");
             }
             Event::Interrupted { about, times } => {
                 count(about, "interrupted");
@@ -34,7 +44,8 @@ impl Observer for Journal {
             Event::Failed { about, why, detail } => {
                 count(about, "failed");
                 let (id, remote, said) = (about.id, &detail.remote, &detail.text);
-                tracing::warn!(%id, to = about.recipient.address, why = why.as_str(), remote, said, "not delivered, given up");
+                let (why, delay_ms) = (why.as_str(), delay(about.envelope.arrived));
+                tracing::warn!(%id, to = about.recipient.address, why, remote, said, delay_ms, "not delivered, given up");
             }
             Event::Held { id, why } => tracing::warn!(%id, why = why.as_str(), "held"),
             Event::Released { id } => tracing::info!(%id, "released"),
@@ -52,6 +63,30 @@ impl Observer for Journal {
             Event::SpoolWorks => tracing::info!("the spool works again"),
         }
     }
+}
+
+/// Writes down that another server took a message for a recipient. What else may become of it, the queue tells: it alone knows
+/// when it is tried again, or that it is given up.
+pub(super) fn sent(id: MessageId, recipient: &Recipient, arrived: UnixMicros, fate: &Fate) {
+    let word = match fate {
+        Fate::Delivered { word, onward: _ } => word,
+        Fate::Deferred { .. } | Fate::Failed { .. } => return,
+    };
+    tracing::info!(
+        %id,
+        to = recipient.address,
+        remote = word.host,
+        address = word.address.map(tracing::field::display),
+        tls = word.tls.as_deref().unwrap_or("none"),
+        said = word.text,
+        delay_ms = delay(arrived),
+        "delivered"
+    );
+}
+
+/// Milliseconds since a message came.
+fn delay(arrived: UnixMicros) -> u64 {
+    UnixMicros::now().0.saturating_sub(arrived.0) / 1000
 }
 
 fn count(about: &About<'_>, outcome: &'static str) {
@@ -100,3 +135,6 @@ pub fn measure(counters: &Counters) {
     held("damaged", counters.damaged);
     metrics::counter!("posthaste_spool_errors_total").absolute(counters.spool_errors);
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use smtp_proto::{Delivery, DeliveryEvent, Report};
+use smtp_proto::{Delivery, DeliveryEvent};
 
 use crate::engine::{Deadline, Engine, Layer, ShutDown, Step, Switched};
 
-/// The engine, in hands that outlive the driver's: for the handshake, whose failure has a reason, and for what is left to say
-/// when a connection is lost.
+/// The engine, in hands that outlive the driver's: for the handshake, whose failure has a reason.
 #[derive(Clone, Debug)]
 pub(super) struct Line(Arc<Mutex<Wire>>);
 
@@ -41,24 +40,6 @@ impl Line {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Wire> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the engine makes of a connection that is lost: what single recipients were told before holds.
-    pub(super) fn last_report(&self, now: Duration) -> Option<Box<Report>> {
-        let delivery = &mut self.lock().delivery;
-        delivery.handle_eof();
-        let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
-        loop {
-            match delivery.next_event(now, &mut input, &mut out) {
-                smtp_proto::Step::Event(DeliveryEvent::Done(report)) => return Some(report),
-                smtp_proto::Step::Close(_) => return None,
-                // The end is told behind open questions.
-                smtp_proto::Step::Event(_)
-                | smtp_proto::Step::YourTurn
-                | smtp_proto::Step::NeedInput
-                | smtp_proto::Step::Switch(_) => delivery.abort(),
-            }
-        }
     }
 }
 

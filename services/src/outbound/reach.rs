@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::fate::{Place, Word};
-use super::hosts::{Answer, Failure, HostMemory, Hosts, Silence};
+use super::hosts::{Answer, Failure, HostMemory, Hosts, Silence, Spot};
 use crate::engine::Link;
 
 /// The way out: by which address, and what is known of those who did not answer.
@@ -46,7 +46,7 @@ pub(super) struct Reached {
 #[derive(Debug)]
 pub(super) struct Asked {
     known: Arc<Known>,
-    address: SocketAddr,
+    spot: Spot,
     began: Duration,
 }
 
@@ -84,10 +84,10 @@ impl Known {
         self.lock().is_without_tls(address, self.now())
     }
 
-    fn ask(self: &Arc<Self>, address: SocketAddr) -> Result<Asked, Silence> {
+    fn ask(self: &Arc<Self>, spot: Spot) -> Result<Asked, Silence> {
         let began = self.now();
-        match self.lock().ask(address, began) {
-            Answer::Go | Answer::Probe => Ok(Asked { known: Arc::clone(self), address, began }),
+        match self.lock().ask(spot, began) {
+            Answer::Go | Answer::Probe => Ok(Asked { known: Arc::clone(self), spot, began }),
             Answer::Wait(silence) => Err(silence),
         }
     }
@@ -119,23 +119,23 @@ fn shown(wall: UnixMicros, at: Duration, now: Duration) -> String {
 
 impl Asked {
     pub(super) const fn address(&self) -> SocketAddr {
-        self.address
+        self.spot.address
     }
 
-    /// It answers.
+    /// It answers, and has the TLS that was demanded, if any was.
     pub(super) fn reached(self) {
-        self.known.lock().reached(self.address);
+        self.known.lock().reached(self.spot);
     }
 
     /// It does not.
     pub(super) fn failed(self, how: Failure) {
-        self.known.lock().failed(self.address, self.began, self.known.now(), how);
+        self.known.lock().failed(self.spot, self.began, self.known.now(), how);
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.known.lock().unsettled(self.address);
+        self.known.lock().unsettled(self.spot);
     }
 }
 
@@ -156,13 +156,14 @@ impl Ways {
         &self,
         host: &str,
         site: &str,
+        demand: Option<u64>,
         left: &mut VecDeque<SocketAddr>,
         until: Instant,
         mut missed: impl FnMut(Word),
     ) -> Option<Reached> {
         let (mut under_way, mut dialled) = (JoinSet::new(), Vec::new());
         loop {
-            if let Some(address) = self.next(host, left, &mut missed) {
+            if let Some(address) = self.next(host, demand, left, &mut missed) {
                 let source = self.source(site, address.address().ip());
                 let until = Until { own: Instant::now() + self.connect, all: until };
                 dialled.push(address.address());
@@ -191,14 +192,20 @@ impl Ways {
     }
 
     /// The next address that may be asked.
-    fn next(&self, host: &str, left: &mut VecDeque<SocketAddr>, missed: &mut impl FnMut(Word)) -> Option<Asked> {
+    fn next(
+        &self,
+        host: &str,
+        demand: Option<u64>,
+        left: &mut VecDeque<SocketAddr>,
+        missed: &mut impl FnMut(Word),
+    ) -> Option<Asked> {
         loop {
             let address = left.pop_front()?;
-            match self.known.ask(address) {
+            match self.known.ask(Spot::demanding(address, demand)) {
                 Ok(asked) => return Some(asked),
                 Err(silence) => {
-                    let place = Place { host: host.to_owned(), address: Some(address) };
-                    missed(place.found("4.4.1", self.known.tell(silence)));
+                    let place = Place::at(host.to_owned(), address);
+                    missed(place.found(silence.how.status(), self.known.tell(silence)));
                 }
             }
         }
@@ -254,7 +261,7 @@ fn failure(kind: io::ErrorKind) -> Option<Failure> {
 }
 
 fn word(host: &str, address: SocketAddr, unreached: Unreached) -> Word {
-    let place = Place { host: host.to_owned(), address: Some(address) };
+    let place = Place::at(host.to_owned(), address);
     match unreached {
         Unreached::Source(source, error) => {
             tracing::error!(%source, %error, "mail cannot be sent from the configured address");

@@ -93,9 +93,7 @@ pub(super) async fn run(opening: Opening) {
             }
             Err(failed) => {
                 // The engine was never asked, so it has nothing to tell. A certificate that does not do may do for others.
-                if failed.fault == TlsFault::ValidationFailure {
-                    asked.failed(Failure::Mute);
-                }
+                asked.failed(if failed.fault == TlsFault::ValidationFailure { Failure::Mute } else { Failure::Tls });
                 let _ = job.told.send(Heard { report: None, cut: None, tls: Security::Failed(failed) });
                 return;
             }
@@ -105,7 +103,6 @@ pub(super) async fn run(opening: Opening) {
     let delivery = Delivery::new(Arc::clone(&keeping.client), envelope, policy, link.clone().into(), Duration::ZERO);
     let line = Line::new(delivery);
     let mut courier = Courier {
-        line: line.clone(),
         work: Work::Carrying(Carried { body, told }),
         asked: Some(asked),
         tls,
@@ -136,7 +133,9 @@ pub(super) async fn run(opening: Opening) {
             Err(failed) => {
                 courier.cut = Some(Cut::Handshake(failed.to_string()));
                 courier.tls = Security::Failed(failed);
-                return courier.closed(Close::Lost).await;
+                // Nobody is there any more, and the engine has that to report.
+                stream = Box::new(tokio::io::empty());
+                Engine::handle_eof(&mut line.clone());
             }
         }
     }
@@ -144,7 +143,6 @@ pub(super) async fn run(opening: Opening) {
 
 /// Hands messages to the engine, and their reports to whoever waits.
 struct Courier {
-    line: Line,
     work: Work,
     /// Held until the host has shown that it can be spoken with.
     asked: Option<Asked>,
@@ -203,7 +201,12 @@ impl Handler<Line> for Courier {
                 self.is_reached();
                 self.send(conn).await;
             }
-            DeliveryEvent::Done(report) => self.report(report),
+            DeliveryEvent::Done(report) => {
+                if conn.gone().is_some() {
+                    self.cut.get_or_insert(Cut::Line);
+                }
+                self.report(report);
+            }
             DeliveryEvent::Idle => self.rest(conn),
             // No policy has a login that asks.
             DeliveryEvent::Challenge(_) => conn.speak(|line, now, out| line.lock().delivery.decline(now, out)),
@@ -254,18 +257,10 @@ impl Handler<Line> for Courier {
         Ok(Next::Go)
     }
 
-    async fn closed(mut self, why: Close) {
+    async fn closed(mut self, _: Close) {
         match std::mem::replace(&mut self.work, Work::Leaving) {
-            Work::Carrying(carried) => {
-                if matches!(why, Close::Lost | Close::Stalled) && self.cut.is_none() {
-                    self.cut = Some(Cut::Line);
-                }
-                let report = self.line.last_report(self.begun.elapsed());
-                if let Some(report) = &report {
-                    self.settle(report);
-                }
-                self.tell(carried, report);
-            }
+            // No engine ends without a report.
+            Work::Carrying(carried) => self.tell(carried, None),
             Work::Reporting(carried, report) => self.tell(carried, Some(report)),
             Work::Waiting { mut called, .. } => {
                 called.close();
@@ -345,7 +340,12 @@ impl Courier {
                     asked.failed(Failure::Mute);
                 }
             }
-            (Some(Trouble::Tls | Trouble::Greeting | Trouble::Hello), _) => self.asked = None,
+            (Some(Trouble::Tls), _) => {
+                if let Some(asked) = self.asked.take() {
+                    asked.failed(Failure::Tls);
+                }
+            }
+            (Some(Trouble::Greeting | Trouble::Hello), _) => self.asked = None,
             (
                 Some(Trouble::Login | Trouble::Lacking | Trouble::Limits | Trouble::Stale | Trouble::Lost(_)) | None,
                 _,

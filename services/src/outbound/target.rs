@@ -84,6 +84,22 @@ pub enum Matching {
     Sha512,
 }
 
+impl Target {
+    /// A number for the TLS that the host must have, another for each name and each way to know it; `None` where mail goes
+    /// without.
+    pub(super) fn demand(&self) -> Option<u64> {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        match &self.security {
+            Security::Clear | Security::Opportunistic => None,
+            security @ (Security::Encrypted | Security::Verified { .. } | Security::Dane { .. }) => {
+                let mut hasher = DefaultHasher::new();
+                (&self.host, security).hash(&mut hasher);
+                Some(hasher.finish())
+            }
+        }
+    }
+}
+
 /// What a message's sender demands of the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Demands {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mailqueue::{Batch, Outcome};
 
+use super::journal;
 use super::{Couriers, Demands, Hop, NoWay, Parcel, Relays, Resolver, Route};
 use crate::convert::{self, Place};
 use crate::routes::{RelayHost, Routing, Way};
@@ -42,6 +43,9 @@ impl Ways {
         };
         let parcel = Parcel { id: batch.id, envelope, body: batch.body.clone() };
         let fates = self.couriers.deliver(&parcel, &Route { first, fallback }).await;
+        for (recipient, fate) in batch.recipients().zip(&fates) {
+            journal::sent(batch.id, recipient, batch.envelope.arrived, fate);
+        }
         fates.into_iter().map(convert::outcome).collect()
     }
 

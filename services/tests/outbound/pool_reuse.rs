@@ -88,6 +88,7 @@ async fn a_connection_that_has_ended_costs_no_message_its_turn() {
         Say("421 4.4.2 too long\r\n"),
         SayAndClose("421 4.4.2 too long\r\n"),
         Say("451 4.3.0 not now\r\n"),
+        SayAndClose("500 5.5.1 what?\r\n"),
     ] {
         let server = Server::new(vec![Manner::that(&[("RSET", act)])]).await;
         let other = Server::new(vec![Manner::default()]).await;

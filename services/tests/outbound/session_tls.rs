@@ -1,8 +1,8 @@
 //! TLS where it may be, and where it must.
 
 use services::outbound::{
-    Begins, Couriers, Demands, Fate, Fault, Hop, Policy, Reporter, Route, Security, TlsFault, TlsReportOptions,
-    TlsReports,
+    Begins, Couriers, Demands, Fate, Fault, Hop, Matching, Policy, Reporter, Route, Security, Selector, TlsFault,
+    TlsReportOptions, TlsReports, Tlsa, Usage,
 };
 
 use crate::session_sender::{by, carry, couriers, parcel, target, targets, told, trusting};
@@ -107,10 +107,59 @@ async fn a_host_without_the_tls_that_must_be_is_passed_over() {
     let fates = carry(&couriers, &way(&[&bad, &good], &verified()), &[BOB]).await;
     assert_eq!((told(&fates[0]).as_str(), fates[0].word().address), ("delivered 250 taken", Some(good.address)));
     assert!(!said(&bad, "MAIL"));
-    let fates = carry(&couriers, &way(&[&bad], &verified()), &[BOB]).await;
+    let others = Couriers::new(trusting(other.roots.clone()));
+    let fates = carry(&others, &way(&[&bad], &verified()), &[BOB]).await;
     assert!(told(&fates[0]).contains("not valid for name"), "{fates:?}");
     assert_eq!(fates[0].word().status, "4.7.5");
     assert_eq!(TlsFault::CertificateHostMismatch.as_str(), "certificate-host-mismatch");
+}
+
+#[tokio::test]
+async fn a_host_without_the_tls_that_must_be_is_not_asked_by_each_message() {
+    let other = Certificate::of(&["other.example"]);
+    let records = vec![Tlsa {
+        usage: Usage::DaneEe,
+        selector: Selector::PublicKey,
+        matching: Matching::Sha256,
+        data: vec![0; 32],
+    }];
+    let dane = Security::Dane { records, names: vec![NAME.to_owned()] };
+    let refusing = Manner::that(&[("STARTTLS", Say("454 4.7.0 not now\r\n"))]).and_offers(&["STARTTLS"]);
+    let table = [
+        (verified(), Manner::default().and_tls(&other)),
+        (dane, Manner::default().and_tls(&other)),
+        (Security::Encrypted, Manner::default()),
+        (verified(), refusing),
+    ];
+    for (security, manner) in table {
+        let server = Server::new(vec![manner.clone()]).await;
+        let mut options = trusting(other.roots.clone());
+        options.messages = 1;
+        let couriers = Couriers::new(options);
+        let first = carry(&couriers, &way(&[&server], &security), &[BOB]).await;
+        assert!(!told(&first[0]).contains("not asked"), "{first:?}");
+        for _ in 0..3 {
+            let later = carry(&couriers, &way(&[&server], &security), &[BOB]).await;
+            let Fate::Deferred { fault: Fault::Connection, word, .. } = &later[0] else { panic!("{later:?}") };
+            assert!(
+                word.text.starts_with("not asked: it has not the TLS that must be (since "),
+                "{security:?}: {word:?}"
+            );
+            assert_eq!(word.status, "4.7.5");
+        }
+        assert_eq!(server.connections(), 1, "{security:?} {manner:?}");
+        // Who demands none gets through, and so does not vouch for the TLS.
+        assert_eq!(
+            told(&carry(&couriers, &way(&[&server], &Security::Opportunistic), &[BOB]).await[0]),
+            "delivered 250 taken"
+        );
+        let later = carry(&couriers, &way(&[&server], &security), &[BOB]).await;
+        assert!(told(&later[0]).contains("not asked"), "{later:?}");
+        // Nor is a demand that differs prejudged.
+        let names = Security::Verified { names: vec!["else.example".to_owned()] };
+        let later = carry(&couriers, &way(&[&server], &names), &[BOB]).await;
+        assert!(!told(&later[0]).contains("not asked"), "{later:?}");
+    }
 }
 
 #[tokio::test]

@@ -114,6 +114,37 @@ fn a_server_that_leaves_later_has_said_something() {
 }
 
 #[test]
+fn a_server_that_refuses_to_forget_and_leaves_is_stale_all_the_same() {
+    let refuses = || {
+        let mut client = idle();
+        client.again(envelope(&["b"]));
+        assert_eq!(client.hear("500 what?"), "");
+        client
+    };
+    let stale = "deferred Server mail 500 what?\nStale\n";
+
+    let mut client = refuses();
+    client.delivery.handle_eof();
+    assert_eq!((client.told().as_str(), client.closed()), (stale, Close::Eof));
+
+    let mut client = refuses();
+    client.hear("421 4.3.2 bye");
+    client.delivery.handle_eof();
+    assert_eq!((client.told().as_str(), client.closed()), (stale, Close::ShutDown(ShutDown::Stopping)));
+
+    let mut client = refuses();
+    let deadline = client.delivery.poll_timeout().unwrap();
+    client.delivery.handle_timeout(deadline.at, &mut client.out);
+    assert_eq!((client.told().as_str(), client.closed()), (stale, Close::Timeout(Waiting::Reply)));
+
+    // It wants a message that nobody is to get, and leaves before it has that.
+    let mut client = refuses();
+    assert_eq!(client.hear("250 ok\r\n550 no\r\n354 go"), ".\r\n");
+    client.delivery.handle_eof();
+    assert_eq!((client.told().as_str(), client.closed()), (stale, Close::Eof));
+}
+
+#[test]
 fn tls_and_login_stay() {
     let login = Login::Password { user: "bob".into(), password: secret("x") };
     let policy = Policy { login: Some(login), ..reuse() };

@@ -1,6 +1,6 @@
 //! Recipients that are too many for one transaction.
 
-use smtp_proto::{ClientConfig, ClientLimits, Close, Domain, Policy, Protocol, ShutDown, Trouble};
+use smtp_proto::{ClientConfig, ClientLimits, Close, Domain, Policy, Protocol, ShutDown, Trouble, Violation};
 
 use crate::case::{Client, GREETING, MAIL, ON_THE_WIRE, PIPELINING, PLAIN, envelope, group, offers};
 
@@ -228,7 +228,8 @@ fn a_server_that_does_not_forget_gets_no_more() {
     assert_eq!(client.told(), format!("{refused}Stale\n"));
     // Nor does it get an empty message, for those that it has all the same.
     let mut client = between().play(&[("502 what?\r\n250 ok\r\n250 ok\r\n354 go", "")]);
-    assert_eq!(client.told(), format!("{refused}Lost(Violation(BadReply))\n"));
+    assert_eq!(client.told(), format!("{refused}Stale\n"));
+    assert_eq!(client.closed(), Close::Violation(Violation::BadReply));
     let mut client = Client::smtp(&["a"]).play(&[
         GREETING,
         (PIPELINING, &group(&["a"], "DATA\r\n")),

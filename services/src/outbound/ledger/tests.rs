@@ -62,7 +62,7 @@ fn cut() -> impl Strategy<Value = Option<Cut>> {
 }
 
 fn place() -> Place {
-    Place { host: "mx.example".to_owned(), address: None }
+    Place { host: "mx.example".to_owned(), address: None, tls: None }
 }
 
 proptest! {
