@@ -32,6 +32,21 @@ pub(super) use text::{Entry, Name, Target, simplest};
 /// here, and to nothing else.
 ///
 /// Only the recipient changes: who sent the message stays its sender (RFC 5321 §3.9.1).
+///
+/// ```
+/// use services::directory::Account;
+/// use services::routes::{AliasLimits, Aliases, Outward, Routing, Sender};
+///
+/// let users = [Account::new("alice@example.org")?, Account::new("bob@example.org")?];
+/// let aliases = Aliases::parse(b"sales: alice, bob", "aliases".as_ref(), AliasLimits::default())?;
+/// let routing = Routing::with_aliases(vec!["example.org".into()], Outward::default(), &users, aliases)?;
+/// assert_eq!(routing.admit("sales@example.org", Sender::Stranger).map(|hops| hops.len()), Ok(2));
+///
+/// let others = Aliases::parse(b"sales: bob", "aliases".as_ref(), AliasLimits::default())?;
+/// routing.rebuild_with(&users, others)?;
+/// assert_eq!(routing.admit("sales@example.org", Sender::Stranger).map(|hops| hops.len()), Ok(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
     /// Where they stand, for faults that show later.

@@ -60,12 +60,13 @@ impl Spread {
         outward: &Outward,
     ) -> Result<Self, AliasesError> {
         let mut spread = Self::default();
-        let town = Town {
-            domains,
-            users: accounts.iter().map(Account::address).collect(),
-            names: spread.names(aliases, domains)?,
-        };
-        for (name, entry) in &town.names {
+        if aliases.is_empty() {
+            return Ok(spread);
+        }
+        let ours: HashMap<&str, usize> = domains.iter().copied().zip(0..).collect();
+        let names = spread.names(aliases, domains, &ours)?;
+        let town = Town::new(domains, &ours, accounts, &names);
+        for (name, entry) in &names {
             let domain = name.rsplit_once('@').map(|(_, domain)| domain).unwrap_or_default();
             let targets: Vec<_> = entry.targets.iter().map(|target| town.address(target, domain)).collect();
             for target in &targets {
@@ -90,7 +91,7 @@ impl Spread {
                 }
             }
         }
-        spread.tell_hidden(&town);
+        spread.remark_hidden(&town);
         Walk { aliases, spread: &spread, town: &town, done: HashMap::new(), open: Vec::new() }.all()?;
         Ok(spread)
     }
@@ -110,6 +111,7 @@ impl Spread {
         &mut self,
         aliases: &'a Aliases,
         domains: &[&str],
+        ours: &HashMap<&str, usize>,
     ) -> Result<BTreeMap<String, &'a Entry>, AliasesError> {
         let most = aliases.limits().all;
         let (mut names, mut count) = (BTreeMap::new(), 0_usize);
@@ -127,7 +129,7 @@ impl Spread {
                 Name::At(address) => (address.clone(), address.rsplit_once('@').map(|(_, domain)| domain)),
                 Name::Others(domain) => (format!("@{domain}"), Some(domain.as_str())),
             };
-            if domain.is_some_and(|domain| domains.contains(&domain)) {
+            if domain.is_some_and(|domain| ours.contains_key(domain)) {
                 add(name, entry)?;
             } else {
                 self.remarks.insert(Remark { line: entry.line, what: Oddity::NotOurs });
@@ -142,10 +144,10 @@ impl Spread {
         Ok(names)
     }
 
-    /// Tells of lines that a user stands before, wherever they hold.
-    fn tell_hidden(&mut self, town: &Town<'_>) {
+    /// Remarks on lines that a user stands before, wherever they hold.
+    fn remark_hidden(&mut self, town: &Town<'_>) {
         let mut lines: BTreeMap<usize, bool> = BTreeMap::new();
-        for (name, entry) in &town.names {
+        for (name, entry) in town.names {
             *lines.entry(entry.line).or_insert(true) &= town.users.contains(name.as_str());
         }
         let hidden = lines.into_iter().filter(|(_, hidden)| *hidden);
@@ -156,9 +158,13 @@ impl Spread {
 /// Who is here.
 struct Town<'a> {
     domains: &'a [&'a str],
+    /// The place of each among them.
+    ours: &'a HashMap<&'a str, usize>,
     users: HashSet<&'a str>,
     /// The aliases, and `@domain` for who takes all the rest.
-    names: BTreeMap<String, &'a Entry>,
+    names: &'a BTreeMap<String, &'a Entry>,
+    /// The first domain in which somebody has this local part.
+    homes: HashMap<&'a str, usize>,
 }
 
 /// What an address is before others are asked.
@@ -171,7 +177,23 @@ enum Found<'a> {
     Away(&'a str),
 }
 
-impl Town<'_> {
+impl<'a> Town<'a> {
+    fn new(
+        domains: &'a [&'a str],
+        ours: &'a HashMap<&'a str, usize>,
+        accounts: &'a [Account],
+        names: &'a BTreeMap<String, &'a Entry>,
+    ) -> Self {
+        let users: HashSet<&str> = accounts.iter().map(Account::address).collect();
+        let mut homes = HashMap::new();
+        for address in users.iter().copied().chain(names.keys().map(String::as_str)) {
+            let Some((local, domain)) = address.rsplit_once('@') else { continue };
+            let Some(&place) = ours.get(domain) else { continue };
+            homes.entry(local).and_modify(|first: &mut usize| *first = place.min(*first)).or_insert(place);
+        }
+        Self { domains, ours, users, names, homes }
+    }
+
     /// A target's address, for a name in this domain; one of ours is folded as users are.
     fn address(&self, target: &Target, domain: &str) -> String {
         match target {
@@ -180,8 +202,11 @@ impl Town<'_> {
                 if !matches!(self.find(&near), Found::Nobody) {
                     return near;
                 }
-                let mut everywhere = self.domains.iter().map(|domain| format!("{local}@{domain}"));
-                everywhere.find(|address| !matches!(self.find(address), Found::Nobody)).unwrap_or(near)
+                let home = self.homes.get(local.as_str()).or_else(|| self.homes.get(user(local)?));
+                match home.and_then(|place| self.domains.get(*place)) {
+                    Some(domain) => format!("{local}@{domain}"),
+                    None => near,
+                }
             }
             Target::Address(written) => {
                 let simple = Mailbox::parse(written).map_or_else(|_| written.clone(), simplest);
@@ -194,23 +219,27 @@ impl Town<'_> {
     }
 
     fn is_ours(&self, address: &str) -> bool {
-        address.rsplit_once('@').is_some_and(|(_, domain)| self.domains.contains(&domain))
+        address.rsplit_once('@').is_some_and(|(_, domain)| self.ours.contains_key(domain))
     }
 
     /// The router's order, but that an alias is seen behind a user too: a circle is one also while a user hides it.
-    fn find<'a>(&'a self, address: &'a str) -> Found<'a> {
+    fn find<'b>(&'b self, address: &'b str) -> Found<'b> {
         let Some((local, domain)) = address.rsplit_once('@') else { return Found::Nobody };
-        if !self.domains.contains(&domain) {
+        if !self.ours.contains_key(domain) {
             return Found::Away(domain);
         }
         let entry = |address: &str| match self.names.get_key_value(address) {
             Some((name, _)) => Some(Found::Alias(name)),
             None => self.users.contains(address).then_some(Found::User),
         };
-        let user = local.split_once(DETAIL).map(|(user, _)| user);
-        let user = user.filter(|user| !user.is_empty() && !user.starts_with('"'));
-        entry(address).or_else(|| entry(&format!("{}@{domain}", user?))).unwrap_or(Found::Nobody)
+        entry(address).or_else(|| entry(&format!("{}@{domain}", user(local)?))).unwrap_or(Found::Nobody)
     }
+}
+
+/// A local part without its detail, if it has one; see [`router::Resolution::detail`].
+fn user(local: &str) -> Option<&str> {
+    let (user, _) = local.split_once(DETAIL)?;
+    (!user.is_empty() && !user.starts_with('"')).then_some(user)
 }
 
 /// What the table's builder takes for the beginning of a detail, unless it is told another.
