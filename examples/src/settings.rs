@@ -7,7 +7,7 @@ use mailqueue::files::RealFiles;
 use mailqueue::{LogConfig, LogSpool, Queue, QueueConfig, Reporting, Schedule};
 use mailstore::Store;
 use mailstore::maildir::{MaildirConfig, MaildirStore};
-use services::config::{Certificate, Config, Pop3Settings, Retention, Validation};
+use services::config::{AliasesAt, Certificate, Config, Pop3Settings, Retention, Validation};
 use services::imap::ImapOptions;
 use services::net::tls;
 use services::outbound::{
@@ -15,7 +15,7 @@ use services::outbound::{
     StsOptions, TlsReportOptions, TlsReports, TokioClock,
 };
 use services::pop3::{ApopLogin, Pop3Options};
-use services::routes::Routing;
+use services::routes::{AliasLimits, Aliases, AliasesError, Routing};
 use services::sign::{Identity, Key, SignOptions, Signer};
 use services::smtp::{Forwarding, ForwardingOptions, SmtpOptions};
 
@@ -46,6 +46,17 @@ pub fn certificate(config: &Config, host: &str, domains: &[String]) -> Result<Ar
     };
     let remedy = "give a chain and its key with --certificate and --key, or remove both files to have them made anew";
     tls::server_config(certificate, key).map_err(|error| Failure::with_remedy(error, remedy))
+}
+
+/// The aliases, as their file says them now.
+///
+/// # Errors
+/// The file cannot be used.
+pub fn aliases(config: &Config) -> Result<Aliases, AliasesError> {
+    match &config.aliases {
+        AliasesAt::Default(path) => Aliases::read_if_there(path, AliasLimits::default()),
+        AliasesAt::Given(path) => Aliases::read(path, AliasLimits::default()),
+    }
 }
 
 /// The mailboxes.

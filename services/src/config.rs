@@ -56,6 +56,8 @@ pub struct Config {
     pub domains: Vec<String>,
     /// Where the users' file is.
     pub users: PathBuf,
+    /// Where the aliases' file is.
+    pub aliases: AliasesAt,
     /// Users to add or update at the start.
     pub new_users: Vec<NewUser>,
     /// Where the certificate comes from.
@@ -89,6 +91,15 @@ pub struct Config {
     pub drain: Duration,
     /// What is logged, as `RUST_LOG` would say it.
     pub log: String,
+}
+
+/// Where the aliases' file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AliasesAt {
+    /// Nobody said so: here, if it is there.
+    Default(PathBuf),
+    /// Here, where it must be.
+    Given(PathBuf),
 }
 
 /// Where a certificate chain and its key are, both in PEM form.
@@ -159,6 +170,10 @@ pub struct Options {
     /// File of users, one ADDRESS:VERIFIER a line [default: DATA/users]
     #[arg(long, value_name = "FILE", help_heading = "Mail")]
     pub users: Option<PathBuf>,
+
+    /// File of aliases, one NAME: ADDRESS, ADDRESS a line, as in aliases(5) [default: DATA/aliases, if there is one]
+    #[arg(long, value_name = "FILE", help_heading = "Mail")]
+    pub aliases: Option<PathBuf>,
 
     /// Largest message that is taken, in octets [default: 52428800]
     #[arg(long, value_name = "OCTETS", help_heading = "Mail")]
@@ -382,6 +397,7 @@ impl Options {
             domain: if self.domain.is_empty() { below.domain } else { self.domain },
             user: below.user.into_iter().chain(self.user).collect(),
             users: self.users.or(below.users),
+            aliases: self.aliases.or(below.aliases),
             relay: self.relay.or(below.relay),
             transport: if self.transport.is_empty() { below.transport } else { self.transport },
             fallback_relay: self.fallback_relay.or(below.fallback_relay),
@@ -458,6 +474,7 @@ impl Options {
             host: self.host.map(|host| domain(host, "host")).transpose()?,
             domains: self.domain.into_iter().map(|name| domain(name, "domain")).collect::<Result<_, _>>()?,
             users: self.users.unwrap_or_else(|| data.join("users")),
+            aliases: self.aliases.map_or_else(|| AliasesAt::Default(data.join("aliases")), AliasesAt::Given),
             new_users: self.user.iter().map(GivenUser::parse).collect::<Result<_, _>>()?,
             certificate,
             listeners,

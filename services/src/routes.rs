@@ -15,21 +15,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod aliases;
 mod outward;
+mod spread;
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use router::{
-    BuildError, Change, ChangeError, Domain, Home, Others, Resolution, Route, Routes, Snapshot, TableBuilder,
+    BuildError, Change, ChangeError, Domain, Home, Others, Reason, Resolution, Route, Routes, Snapshot, TableBuilder,
     TableError, resolve,
 };
+use smtp_proto::Mailbox;
 use thiserror::Error;
 
 use crate::directory::{Account, LoginName};
+use aliases::simplest;
+use spread::Spread;
 
+pub use aliases::{AliasFault, AliasLimits, Aliases, AliasesError};
 pub use outward::{NoRelay, NoSuchWay, NoTransport, Outward, RelayHost, Transport, Way};
 
 /// The name of the one place where the mailboxes of a single server live.
@@ -41,8 +47,8 @@ pub struct Routing {
     table: ArcSwap<Routes<Vec<u8>>>,
     domains: Vec<String>,
     outward: Outward,
-    /// Held from reading the version to swapping the table, so that it never goes back.
-    rebuilding: Mutex<()>,
+    /// Those in the table. Locked from reading its version to swapping it, so that it never goes back.
+    aliases: Mutex<Aliases>,
 }
 
 /// Whose word it is that a message shall go somewhere.
@@ -130,6 +136,9 @@ pub enum RoutingError {
     /// The table could not be read back.
     #[error("the routing table cannot be read: {0}")]
     Open(#[from] TableError),
+    /// The aliases lead nowhere, or to too many.
+    #[error(transparent)]
+    Aliases(#[from] AliasesError),
     /// The system gave no randomness.
     #[error("the system gives no random numbers: {0}")]
     Random(#[from] io::Error),
@@ -137,31 +146,60 @@ pub enum RoutingError {
 
 impl Routing {
     /// Makes the table. Each user is a mailbox in [`LOCAL`]; the domains given and those of the users are ours; mail for
-    /// others goes by the ways given. In each domain `postmaster` is somebody (RFC 5321 §4.5.1): unless a user
+    /// others goes by the ways given. In each domain `postmaster` is somebody (RFC 5321 §4.5.1): unless a user or an alias
     /// has the name, the first user of the domain, or of all.
     ///
     /// # Errors
     /// A name cannot be routed, or the system has no random numbers.
     pub fn new(domains: Vec<String>, outward: Outward, accounts: &[Account]) -> Result<Self, RoutingError> {
-        let table = ArcSwap::from_pointee(table(1, &domains, accounts)?);
-        Ok(Self { table, domains, outward, rebuilding: Mutex::new(()) })
+        Self::with_aliases(domains, outward, accounts, Aliases::default())
+    }
+
+    /// The same with aliases. What in them does no harm and cannot be meant, as a target that is nobody, is logged.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and where aliases lead in a circle or to too many.
+    pub fn with_aliases(
+        domains: Vec<String>,
+        outward: Outward,
+        accounts: &[Account],
+        aliases: Aliases,
+    ) -> Result<Self, RoutingError> {
+        let table = ArcSwap::from_pointee(table(1, &domains, accounts, &aliases, &outward)?);
+        Ok(Self { table, domains, outward, aliases: Mutex::new(aliases) })
     }
 
     /// Takes a table that was made elsewhere, with aliases and places of its own. The first of the domains is the one whose
     /// `postmaster` has no domain. [`rebuild`](Self::rebuild) would put a table of users in its place.
     #[must_use]
     pub fn with_table(table: Routes<Vec<u8>>, domains: Vec<String>, outward: Outward) -> Self {
-        Self { table: ArcSwap::from_pointee(table), domains, outward, rebuilding: Mutex::new(()) }
+        Self { table: ArcSwap::from_pointee(table), domains, outward, aliases: Mutex::default() }
     }
 
-    /// Puts a table of other users in the place of the one in use. Blocks as long as writing it takes.
+    /// Puts a table of other users in the place of the one in use, with the same aliases. Blocks as long as writing it takes.
     ///
     /// # Errors
-    /// As for [`new`](Self::new); what was in use stays.
+    /// As for [`with_aliases`](Self::with_aliases); what was in use stays.
     pub fn rebuild(&self, accounts: &[Account]) -> Result<(), RoutingError> {
-        let _rebuilding = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
+        let aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(accounts, &aliases)
+    }
+
+    /// Puts a table of other users and other aliases in the place of the one in use, both at once.
+    ///
+    /// # Errors
+    /// As for [`rebuild`](Self::rebuild); what was in use stays, the aliases too.
+    pub fn rebuild_with(&self, accounts: &[Account], aliases: Aliases) -> Result<(), RoutingError> {
+        let mut used = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(accounts, &aliases)?;
+        *used = aliases;
+        Ok(())
+    }
+
+    /// Only for who holds the lock of the aliases.
+    fn replace(&self, accounts: &[Account], aliases: &Aliases) -> Result<(), RoutingError> {
         let version = self.table.load().delta().version().saturating_add(1);
-        self.table.store(Arc::new(table(version, &self.domains, accounts)?));
+        self.table.store(Arc::new(table(version, &self.domains, accounts, aliases, &self.outward)?));
         Ok(())
     }
 
@@ -172,15 +210,18 @@ impl Routing {
         if let Some(domain) = self.domains.first().filter(|_| address.eq_ignore_ascii_case("postmaster")) {
             return resolve(&table, &format!("{address}@{domain}"));
         }
-        let found = resolve(&table, address);
-        if found.route != Route::Unknown || address.is_ascii() {
-            return found;
+        let simple = address.starts_with('"').then(|| Mailbox::parse(address).map(simplest).ok()).flatten();
+        let address = simple.as_deref().unwrap_or(address);
+        // The table folds ASCII only. Users and aliases have the spelling of the directory, which folds the rest too.
+        if !address.is_ascii()
+            && let Ok(folded) = LoginName::parse(address.as_bytes())
+        {
+            let found = resolve(&table, folded.as_str());
+            if matches!(found.reason, Reason::Mailbox | Reason::Alias) {
+                return found;
+            }
         }
-        // The table folds ASCII only. Users have the spelling of the directory, which folds the rest too.
-        match LoginName::parse(address.as_bytes()) {
-            Ok(folded) => resolve(&table, folded.as_str()),
-            Err(_) => found,
-        }
+        resolve(&table, address)
     }
 
     /// Decides whether a recipient is taken, and where the mail goes. Nobody is relayed for because of an address:
@@ -238,13 +279,25 @@ impl Routing {
     }
 }
 
-fn table(version: u64, domains: &[String], accounts: &[Account]) -> Result<Routes<Vec<u8>>, RoutingError> {
+fn table(
+    version: u64,
+    domains: &[String],
+    accounts: &[Account],
+    aliases: &Aliases,
+    outward: &Outward,
+) -> Result<Routes<Vec<u8>>, RoutingError> {
+    let mut ours: Vec<&str> = Vec::new();
+    let mut known = HashSet::new();
+    let all = domains.iter().map(String::as_str).chain(accounts.iter().map(Account::domain));
+    ours.extend(all.filter(|domain| known.insert(*domain)));
+    let spread = Spread::new(aliases, &ours, accounts, outward)?;
+    spread.tell(aliases.path());
     // A key under which names collide is as rare as it is harmless: another one does.
     let mut tries = 3;
     loop {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(io::Error::from)?;
-        match fill(TableBuilder::new(version, key), domains, accounts)?.finish() {
+        match fill(TableBuilder::new(version, key), &ours, accounts, &spread)?.finish() {
             Ok(bytes) => return Ok(Routes::new(Snapshot::open(bytes)?)),
             Err(BuildError::Key) if tries > 1 => tries -= 1,
             Err(error) => return Err(error.into()),
@@ -252,19 +305,27 @@ fn table(version: u64, domains: &[String], accounts: &[Account]) -> Result<Route
     }
 }
 
-fn fill(mut table: TableBuilder, domains: &[String], accounts: &[Account]) -> Result<TableBuilder, RoutingError> {
+fn fill(
+    mut table: TableBuilder,
+    ours: &[&str],
+    accounts: &[Account],
+    spread: &Spread,
+) -> Result<TableBuilder, RoutingError> {
     let mut apply =
         |name: &str, change| table.apply(change).map_err(|fault| RoutingError::Name { name: name.to_owned(), fault });
-    let ours: BTreeSet<&str> = domains.iter().map(String::as_str).chain(accounts.iter().map(Account::domain)).collect();
     for domain in ours {
-        apply(domain, Change::domain(domain, Domain::Local(Others::Nobody)))?;
-        let theirs = accounts.iter().find(|account| account.domain() == domain);
+        let others = spread.others.get(*domain).cloned().map_or(Others::Nobody, Others::CatchAll);
+        apply(domain, Change::domain(*domain, Domain::Local(others)))?;
+        let theirs = accounts.iter().find(|account| account.domain() == *domain);
         if let Some(first) = theirs.or(accounts.first()) {
             let postmaster = format!("postmaster@{domain}");
             if first.address() != postmaster {
                 apply(&postmaster, Change::alias(postmaster.as_str(), [first.address()]))?;
             }
         }
+    }
+    for (address, line) in &spread.aliases {
+        apply(address, Change::alias(address.as_str(), line.targets.iter().map(String::as_str)))?;
     }
     // A mailbox takes the place of the alias of the same name.
     for account in accounts {
@@ -276,6 +337,9 @@ fn fill(mut table: TableBuilder, domains: &[String], accounts: &[Account]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALICE: &str = "alice@example.org";
+    const BOB: &str = "bob@example.org";
 
     fn accounts(addresses: &[&str]) -> Vec<Account> {
         addresses.iter().map(|address| Account::new(address).unwrap()).collect()
@@ -345,5 +409,79 @@ mod tests {
         assert_eq!(routing.admit("alice@example.org", Sender::Stranger), Err(Refusal::NoSuchMailbox));
         assert_eq!(routing.admit("bob@example.org", Sender::Stranger), mailbox("bob@example.org"));
         assert_eq!(routing.table.load().delta().version(), before + 1);
+    }
+
+    fn aliases(text: &str) -> Aliases {
+        Aliases::parse(text.as_bytes(), "aliases".as_ref(), AliasLimits::default()).unwrap()
+    }
+
+    fn with_aliases(text: &str, users: &[&str]) -> Routing {
+        let outward = Outward::new("smtp.example.net:25".parse().unwrap());
+        Routing::with_aliases(vec!["example.org".into()], outward, &accounts(users), aliases(text)).unwrap()
+    }
+
+    #[test]
+    fn strangers_reach_all_for_whom_an_alias_stands() {
+        let routing = with_aliases("team: alice, more\nmore: bob, ALICE, Carol@Far.example", &[ALICE, BOB]);
+        let carol = Hop::Outward { domain: "far.example".into(), address: "Carol@far.example".into() };
+        let all = [mailbox(ALICE).unwrap(), mailbox(BOB).unwrap(), vec![carol]].concat();
+        assert_eq!(routing.admit("Team+x@Example.org", Sender::Stranger), Ok(all));
+        assert_eq!(routing.admit("carol@far.example", Sender::Stranger), Err(Refusal::NotForStrangers));
+    }
+
+    #[test]
+    fn an_alias_goes_before_the_postmaster_of_the_server_and_behind_a_user() {
+        let routing = with_aliases("postmaster: bob\nabuse: postmaster\nalice: bob", &[ALICE, BOB]);
+        for address in ["postmaster", "postmaster@example.org", "abuse@example.org"] {
+            assert_eq!(routing.admit(address, Sender::Stranger), mailbox(BOB), "{address}");
+        }
+        assert_eq!(routing.admit(ALICE, Sender::Stranger), mailbox(ALICE));
+    }
+
+    #[test]
+    fn who_takes_the_rest_takes_nobody_else_s_mail() {
+        let users = [ALICE, BOB, "renée@example.org"];
+        let routing = with_aliases("@example.org: bob\ninfo: alice", &users);
+        for (address, owner) in [
+            ("nobody@example.org", BOB),
+            ("info@example.org", ALICE),
+            (ALICE, ALICE),
+            ("postmaster@example.org", ALICE),
+            ("RENE\u{301}E+x@example.org", "renée@example.org"),
+        ] {
+            assert_eq!(routing.admit(address, Sender::Stranger), mailbox(owner), "{address}");
+        }
+    }
+
+    #[test]
+    fn names_in_quotes_that_they_do_not_need_are_found() {
+        let routing = with_aliases("\"the boss\": \"Alice\"", &[ALICE]);
+        for address in ["\"The Boss\"@example.org", "\"\\the boss\"@example.org", "\"alice\"@example.org"] {
+            assert_eq!(routing.admit(address, Sender::Stranger), mailbox(ALICE), "{address}");
+        }
+    }
+
+    #[test]
+    fn users_and_aliases_change_without_each_other() {
+        let routing = with_aliases("info: bob\nhelp: carol", &[ALICE, BOB]);
+        let admitted = |address: &str| routing.admit(address, Sender::Stranger);
+        assert_eq!(admitted("help@example.org"), Err(Refusal::NoSuchMailbox));
+        routing.rebuild(&accounts(&[BOB, "carol@example.org"])).unwrap();
+        assert_eq!(admitted("help@example.org"), mailbox("carol@example.org"));
+        assert_eq!(admitted("info@example.org"), mailbox(BOB));
+        routing.rebuild_with(&accounts(&[BOB]), aliases("help: bob")).unwrap();
+        assert_eq!(admitted("help@example.org"), mailbox(BOB));
+        assert_eq!(admitted("info@example.org"), Err(Refusal::NoSuchMailbox));
+    }
+
+    #[test]
+    fn aliases_that_cannot_be_used_change_nothing() {
+        let routing = with_aliases("info: bob", &[BOB]);
+        let refused = routing.rebuild_with(&accounts(&[ALICE]), aliases("a: b\nb: a")).unwrap_err().to_string();
+        assert!(refused.starts_with("the aliases' file aliases, line 1: aliases lead in a circle"), "{refused}");
+        assert_eq!(routing.admit("info@example.org", Sender::Stranger), mailbox(BOB));
+        // Nor are they what the next table is made of.
+        routing.rebuild(&accounts(&[ALICE, BOB])).unwrap();
+        assert_eq!(routing.admit("info@example.org", Sender::Stranger), mailbox(BOB));
     }
 }

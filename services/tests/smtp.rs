@@ -2,6 +2,8 @@
 #![cfg(all(feature = "smtp", feature = "pop3"))]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
+#[path = "smtp/aliases.rs"]
+mod aliases;
 #[allow(dead_code, reason = "shared with the tests of the resolver")]
 #[path = "resolver/case.rs"]
 mod case;

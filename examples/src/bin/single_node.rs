@@ -51,7 +51,7 @@ mail.toml:
   pop3 = \"off\"
   relay = \"smtp.example.com:25\"
 
-SIGTERM and Ctrl-C let open sessions end first; SIGHUP reads the users' file again.\n";
+SIGTERM and Ctrl-C let open sessions end first; SIGHUP reads the files of users and aliases again.\n";
 
 fn main() -> ExitCode {
     match start() {
@@ -85,6 +85,8 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let named = |_| Failure::new(format!("{host:?} is no name for a mail server; give it another one with --host"));
     smtp_proto::Domain::parse(&host).map_err(named)?;
 
+    let aliases = settings::aliases(config)?;
+
     // Every address is taken before anything is made that is told only once.
     let (sessions, drain) = Drain::new();
     let proxies = config.trusted_proxies.clone();
@@ -105,7 +107,8 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let store = Arc::new(settings::open_store(folder)?);
     let queue = settings::open_queue(folder, config, &host).await?;
     let created = add_users(config, &users, &domains)?;
-    let routing = Arc::new(Routing::new(domains, config.outbound.outward.clone(), &users.accounts())?);
+    let outward = config.outbound.outward.clone();
+    let routing = Arc::new(Routing::with_aliases(domains, outward, &users.accounts(), aliases)?);
     let accounts = Accounts::new(Arc::clone(&users), LoginLimits::default());
 
     let (routes, who) = (|| Arc::clone(&routing), || accounts.clone());
@@ -133,7 +136,7 @@ async fn run(config: &Config, folder: &DataFolder) -> Result<(), Failure> {
     let doors = doors.opened();
     welcome(config, host, doors, &users, created);
     health.enter(Stage::Ready);
-    signals.stop(|| reload(&users, &routing)).await;
+    signals.stop(|| reload(config, &users, &routing)).await;
     health.enter(Stage::Draining);
     tracing::info!("stopping; open sessions may end first, another signal stops at once");
     tokio::select! {
@@ -163,11 +166,23 @@ async fn wind_down(at_most: Duration, mut sessions: DrainHandle, queue: &Spooled
     queue.close().await;
 }
 
-fn reload(users: &UsersFile, routing: &Routing) {
-    let reloaded = users.reload().map_err(Failure::from);
-    match reloaded.and_then(|()| routing.rebuild(&users.accounts()).map_err(Failure::from)) {
-        Ok(()) => tracing::info!(users = users.len(), "users read again"),
-        Err(failure) => tracing::error!("users stay as they were: {failure}"),
+/// Reads users and aliases again. Where the one file is faulty, the other is still taken.
+fn reload(config: &Config, users: &UsersFile, routing: &Routing) {
+    if let Err(error) = users.reload() {
+        tracing::error!("users stay as they were: {}", Failure::from(error));
+    }
+    let accounts = users.accounts();
+    let read = settings::aliases(config).map_err(Failure::from).and_then(|aliases| {
+        let lines = aliases.len();
+        routing.rebuild_with(&accounts, aliases).map_err(Failure::from)?;
+        Ok(lines)
+    });
+    match read {
+        Ok(aliases) => return tracing::info!(users = accounts.len(), aliases, "the routing table was made anew"),
+        Err(failure) => tracing::error!("aliases stay as they were: {failure}"),
+    }
+    if let Err(error) = routing.rebuild(&accounts) {
+        tracing::error!("the routing table stays as it was: {}", Failure::from(error));
     }
 }
 

@@ -136,6 +136,22 @@ fn a_broken_users_file() {
 }
 
 #[test]
+fn a_broken_aliases_file() {
+    let place = Place::new();
+    let file = write(&place.path("aliases"), "postmaster: alice\n\nlist: \"|/usr/bin/list\"\n");
+    refused(place, &["--aliases", &file], &[&file, "line 3", "command", "give an address"]);
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    let file = write(&place.data().join("aliases"), "# aliases\na: b\nb: a@example.org\n");
+    refused(place, &[], &[&file, "line 2", "a@example.org → b@example.org → a@example.org"]);
+    refused(
+        Place::new(),
+        &["--aliases=/nowhere/aliases"],
+        &["/nowhere/aliases", "No such file", "check that it exists"],
+    );
+}
+
+#[test]
 fn a_broken_certificate() {
     let place = Place::new();
     let (certificate, key) = (write(&place.path("cert"), "x"), write(&place.path("key"), "x"));

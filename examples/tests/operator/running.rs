@@ -235,6 +235,44 @@ fn hangup_reads_the_users_file_again() {
 }
 
 #[test]
+fn hangup_reads_the_aliases_again() {
+    let node = Place::new().start(&USERS);
+    let aliases = node.data().join("aliases");
+    let mut talk = node.talk("smtp");
+    talk.expect("EHLO client.example", "250");
+    talk.expect("MAIL FROM:<>", "250");
+    talk.expect("RCPT TO:<info@example.org>", "550");
+    fs::write(&aliases, "info: alice\nbob: alice\n").unwrap();
+    node.signal(Signal::HUP);
+    wait(|| talk.ask("RCPT TO:<info@example.org>").starts_with("250"));
+    let told = format!("the aliases' file {}, line 2: it is never used", aliases.display());
+    assert!(node.stderr().contains(&told), "{}", node.stderr());
+
+    // New users are taken though the aliases are not.
+    fs::write(&aliases, "info alice\n").unwrap();
+    let users = node.data().join("users");
+    let before = fs::read_to_string(&users).unwrap();
+    fs::write(&users, format!("{before}{}", before.replace("alice", "carol").replace("bob", "dave"))).unwrap();
+    node.signal(Signal::HUP);
+    wait(|| talk.ask("RCPT TO:<carol@example.org>").starts_with("250"));
+    talk.expect("RCPT TO:<info@example.org>", "250");
+    let told = format!("aliases stay as they were: the aliases' file {}, line 1: ", aliases.display());
+    assert!(node.stderr().contains(&told), "{}", node.stderr());
+
+    // And the other way round.
+    fs::write(&users, "broken\n").unwrap();
+    fs::write(&aliases, "help: dave\n").unwrap();
+    node.signal(Signal::HUP);
+    wait(|| talk.ask("RCPT TO:<help@example.org>").starts_with("250"));
+    assert!(node.stderr().contains("users stay as they were"), "{}", node.stderr());
+    talk.expect("RCPT TO:<info@example.org>", "550");
+
+    fs::remove_file(&aliases).unwrap();
+    node.signal(Signal::HUP);
+    wait(|| talk.ask("RCPT TO:<help@example.org>").starts_with("550"));
+}
+
+#[test]
 fn a_message_on_its_way_in_stays_with_the_client() {
     let node = Place::new().start(&USERS);
     let mut talk = node.talk("smtp");

@@ -19,11 +19,12 @@ fn line<const N: usize>(settings: [(&str, &str); N]) -> Result<Options, clap::Er
 }
 
 /// Every option with two values that it takes.
-const ALL: [(&str, &str, &str); 45] = [
+const ALL: [(&str, &str, &str); 46] = [
     ("data", "/srv/mail", "/srv/other"),
     ("domain", "example.net", "example.com"),
     ("user", "alice@example.net:secret", "bob@example.net:other"),
     ("users", "/etc/users", "/etc/others"),
+    ("aliases", "/etc/aliases", "/etc/others"),
     ("relay", "smtp.example.com:25", "mx"),
     ("transport", "example.net=127.0.0.1:26", ".example.com=off"),
     ("fallback-relay", "smtp.example.com:25", "127.0.0.1:26"),
@@ -150,6 +151,11 @@ fn the_help_tells_the_defaults() {
     }
     told("http", &listeners.http.unwrap().to_string());
     told("lmtp", &listeners.lmtp.to_string().replace(config.data.to_str().unwrap(), "DATA"));
+    let AliasesAt::Default(aliases) = &config.aliases else { panic!("{:?}", config.aliases) };
+    told(
+        "aliases",
+        &format!("{}, if there is one", aliases.to_str().unwrap().replace(config.data.to_str().unwrap(), "DATA")),
+    );
     told("data", config.data.to_str().unwrap());
     told("message-size", &config.message_size.to_string());
     told("connections", &config.connections.to_string());
@@ -161,6 +167,13 @@ fn the_help_tells_the_defaults() {
     told("pop3-login-delay", &config.pop3.login_delay.map_or(0, NonZeroU32::get).to_string());
     told("drain", &config.drain.as_secs().to_string());
     told("log", &config.log);
+}
+
+#[test]
+fn aliases_may_be_missing_where_nobody_said_that_they_are_there() {
+    let aliases = |text: &str| file(text).unwrap().resolve().unwrap().aliases;
+    assert_eq!(aliases("data = \"/srv\""), AliasesAt::Default("/srv/aliases".into()));
+    assert_eq!(aliases("aliases = \"/srv/aliases\""), AliasesAt::Given("/srv/aliases".into()));
 }
 
 #[test]

@@ -224,6 +224,10 @@ impl<S: Spool> ReceiveSession<S> {
             conn.speak(|engine, now, out| engine.decline(now, out));
             return Ok(());
         };
+        if transaction.recipients.len() >= RECIPIENTS {
+            let text = "too many recipients, their aliases followed";
+            return refuse(conn, &Reply::new(ReplyCode::INSUFFICIENT_STORAGE, Enhanced::new(5, 3), text));
+        }
         let address = match &rcpt.to {
             ForwardPath::Postmaster => "postmaster",
             ForwardPath::Mailbox(mailbox) => mailbox.as_str(),
@@ -333,6 +337,10 @@ impl<S: Spool> ReceiveSession<S> {
         refuse(conn, &reply)
     }
 }
+
+/// Behind so many, another recipient waits for the next transaction (RFC 5321 §4.5.3.1.10). An alias may bring
+/// [`router::MAX_TARGETS`] beyond it: more is neither held nor compared. As many as the engine lets a client name.
+const RECIPIENTS: usize = 1000;
 
 /// Puts on top of a message what belongs there: where it came from, and for a user's what every message has
 /// (RFC 6409 §8.1, §8.2), and a signature; on a stranger's that goes on to others, a seal.

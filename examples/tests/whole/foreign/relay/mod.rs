@@ -1,5 +1,6 @@
 //! Mail of our users on its way out, to the next host that others wrote.
 
+mod aliases;
 mod operator;
 mod reports;
 mod signed;
