@@ -350,6 +350,9 @@ impl Message {
                 Step::Waiting(_) | Step::Trying { .. } if recipient.destination.repeat() == Repeat::Idempotent => {
                     return Wake::Now;
                 }
+                // A start makes an attempt again at once that was interrupted for the first time in a row.
+                Step::Waiting(wait) if wait.interrupted == 1 => return Wake::Now,
+                Step::Trying { before, .. } if before.interrupted == 0 => return Wake::Now,
                 Step::Waiting(wait) => wait.due,
                 Step::Trying { attempt, .. } => {
                     let schedule = config.schedule_for(&recipient.destination, &self.envelope.sender);
