@@ -182,6 +182,7 @@ fn mail_for_others_that_a_crash_interrupted_goes_at_the_start_and_then_by_the_sc
     assert!(matches!(here.states(asleep)[0], RecipientState::Waiting { attempts: 3, .. }), "interrupted once more");
     here.restart();
     here.far.forget();
+    here.far.takes(seconds(0));
     here.run_for(HOUR);
     let waits: Vec<_> = here.times().iter().map(|at| at - 130).collect();
     assert_eq!(waits, [8 * 60, 8 * 60], "as after a third attempt");
