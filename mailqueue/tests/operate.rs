@@ -111,6 +111,24 @@ fn a_page_reads_what_it_shows_and_not_much_more() {
 }
 
 #[test]
+fn the_end_of_a_rule_wakes_mail_that_waits_for_an_unreachable_site_too() {
+    let here = setting_with(QueueConfig { dead_after: 1, ..config() });
+    here.far.down("mx:dead", "no route");
+    let id = block_on(here.queue.suspend(rule("site=mx:kept", None))).unwrap();
+    here.send_to(&to("dead"), &["probe@dead"]);
+    here.run_for(1);
+    here.send(letter(vec![recipient("a@dead", &to("dead")), recipient("b@kept", &to("kept"))], &here.clock));
+    here.run_for(1);
+    assert_eq!(here.queue.counters().active, 0);
+    block_on(here.queue.resume(id)).unwrap();
+    here.run_for(1);
+    assert_eq!(here.far.addresses(), ["probe@dead", "b@kept"]);
+    here.far.up("mx:dead");
+    here.run_for(HOUR);
+    assert_eq!((here.queue.counters().messages, here.queue.counters().delivered), (0, 3));
+}
+
+#[test]
 fn a_list_goes_on_where_the_last_page_ended() {
     let here = setting();
     let ids = deferred(&here, &["a.example", "b.example"], 5);

@@ -215,10 +215,11 @@ impl Plan {
                 Haste::None => Lot::Suspect,
                 Haste::Asked => Lot::Urged,
             }
+        } else if spots(|place| matches!(place, Spot::Suspended)) {
+            // The end of a rule looks for these by their lot; a backlog has names of its own.
+            Lot::Suspended
         } else if spots(|place| matches!(place, Spot::Backlog(_))) {
             Lot::Parked
-        } else if spots(|place| matches!(place, Spot::Suspended)) {
-            Lot::Suspended
         } else {
             Lot::Old
         };
