@@ -91,8 +91,9 @@ pub enum Repeat {
     /// The destination knows a delivery by its id and takes it once. An attempt that a crash interrupted is repeated at
     /// once.
     Idempotent,
-    /// The recipient would get the mail twice. An attempt that a crash interrupted counts, and the next one waits its
-    /// turn: the remote side must not be hammered by a process that crashes over and over.
+    /// The recipient would get the mail twice. An attempt that the end of the process interrupted is repeated at the next
+    /// start, since it says nothing about the remote side. Where that one is interrupted too, the next waits as the
+    /// schedule says: nobody must be hammered by a process that crashes over and over.
     Duplicates,
 }
 

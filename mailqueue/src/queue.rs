@@ -17,6 +17,7 @@ mod ramp;
 mod rope;
 mod rules;
 mod step;
+mod suspects;
 mod times;
 mod turns;
 mod ways;
@@ -247,6 +248,7 @@ impl<S> Shared<S> {
                     Event::Unreachable { site, probe_at: *probe_at, detail }
                 }
                 Happening::Reachable { site } => Event::Reachable { site },
+                Happening::Suspected { id } => Event::Suspected { id: *id },
                 Happening::Held { id, why } => Event::Held { id: *id, why: *why },
                 Happening::SpoolFails => Event::SpoolFails,
                 Happening::SpoolWorks => Event::SpoolWorks,

@@ -7,14 +7,18 @@ mod common {
     pub(crate) mod world;
 }
 
+use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::setting::{Setting, config, rule, setting, setting_with};
 use common::world::{DAWN, later, letter, recipient, seconds};
 use mailqueue::testing::{Settled, block_on, settle};
 use mailqueue::{
-    Action, Destination, EntryState, Facts, Filter, MessageId, Note, QueueConfig, RecipientState, RuleError, Spool,
-    Synced, Trial, Waiting, Wake,
+    Action, Body, CommitError, Destination, EntryState, Facts, Filter, MemorySpool, MessageId, Note, Queue,
+    QueueConfig, ReadError, RecipientState, RecordError, RuleError, Space, Spool, Stored, Synced, Taken, Trial,
+    Waiting, Wake,
 };
 
 const HOUR: u64 = 3600;
@@ -33,6 +37,95 @@ fn deferred(here: &Setting, domains: &[&str], count: usize) -> Vec<MessageId> {
     }
     here.run_for(60);
     ids
+}
+
+/// A spool that counts what is read.
+#[derive(Clone, Default)]
+struct Counting {
+    spool: MemorySpool,
+    read: Arc<AtomicUsize>,
+}
+
+impl Spool for Counting {
+    type Draft = <MemorySpool as Spool>::Draft;
+
+    fn begin(&self, id: MessageId, expected: u64) -> impl Future<Output = Result<Self::Draft, CommitError>> + Send {
+        self.spool.begin(id, expected)
+    }
+    fn take(&self, limit: usize) -> impl Future<Output = Result<Vec<Taken>, ReadError>> + Send {
+        self.spool.take(limit)
+    }
+    fn arrived(&self) -> impl Future<Output = ()> + Send {
+        self.spool.arrived()
+    }
+    fn read(&self, ids: &[MessageId]) -> impl Future<Output = Vec<Result<Stored, ReadError>>> + Send {
+        self.read.fetch_add(ids.len(), Ordering::Relaxed);
+        self.spool.read(ids)
+    }
+    fn body(&self, id: MessageId) -> impl Future<Output = Result<Body, ReadError>> + Send {
+        self.spool.body(id)
+    }
+    fn record(&self, facts: Facts) -> impl Future<Output = Result<(), RecordError>> + Send {
+        self.spool.record(facts)
+    }
+    fn rules(&self) -> impl Future<Output = Result<Vec<u8>, ReadError>> + Send {
+        self.spool.rules()
+    }
+    fn keep_rules(&self, rules: Vec<u8>) -> impl Future<Output = Result<(), RecordError>> + Send {
+        self.spool.keep_rules(rules)
+    }
+    fn space(&self) -> impl Future<Output = io::Result<Space>> + Send {
+        self.spool.space()
+    }
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        self.spool.close()
+    }
+}
+
+#[test]
+fn a_page_reads_what_it_shows_and_not_much_more() {
+    let here = setting();
+    deferred(&here, &["a.example"], 280);
+    deferred(&here, &["b.example"], 20);
+    here.spool.restart();
+    let spool = Counting { spool: here.spool.clone(), ..Counting::default() };
+    let queue = block_on(Queue::open(spool.clone(), config(), Arc::new(here.clock))).unwrap();
+    let read = || spool.read.swap(0, Ordering::Relaxed);
+    let list = |filter: &str, after, limit| {
+        let page = block_on(queue.list(&filter.parse().unwrap(), after, limit)).unwrap();
+        (page.entries.len(), page.looked, read(), page.next)
+    };
+    assert_eq!(read(), 0, "a start reads none");
+    let (count, looked, envelopes, next) = list("all", None, 10);
+    assert_eq!((count, looked, envelopes), (10, 10, 10));
+    let (count, looked, envelopes, _) = list("all", next, 1);
+    assert_eq!((count, looked, envelopes), (1, 1, 1));
+    assert_eq!(list("all", None, 1000), (300, 300, 300, None));
+    assert_eq!(list("domain=none.example", None, 5), (0, 300, 300, None));
+    // The last ones are searched for with longer and longer strides.
+    let (count, looked, envelopes, _) = list("domain=b.example", None, 5);
+    assert_eq!((count, looked), (5, 285));
+    assert!(envelopes <= 300, "{envelopes}");
+    let tally = block_on(queue.apply(Action::Hold, &Filter::default(), Trial::DryRun, None, 7)).unwrap();
+    assert_eq!((tally.matched, read()), (7, 7));
+}
+
+#[test]
+fn the_end_of_a_rule_wakes_mail_that_waits_for_an_unreachable_site_too() {
+    let here = setting_with(QueueConfig { dead_after: 1, ..config() });
+    here.far.down("mx:dead", "no route");
+    let id = block_on(here.queue.suspend(rule("site=mx:kept", None))).unwrap();
+    here.send_to(&to("dead"), &["probe@dead"]);
+    here.run_for(1);
+    here.send(letter(vec![recipient("a@dead", &to("dead")), recipient("b@kept", &to("kept"))], &here.clock));
+    here.run_for(1);
+    assert_eq!(here.queue.counters().active, 0);
+    block_on(here.queue.resume(id)).unwrap();
+    here.run_for(1);
+    assert_eq!(here.far.addresses(), ["probe@dead", "b@kept"]);
+    here.far.up("mx:dead");
+    here.run_for(HOUR);
+    assert_eq!((here.queue.counters().messages, here.queue.counters().delivered), (0, 3));
 }
 
 #[test]
@@ -231,8 +324,8 @@ fn a_rule_stops_what_waits_for_its_turn_and_a_site_can_be_named() {
 fn rules_of_another_form_stop_a_start() {
     let here = setting();
     block_on(here.spool.keep_rules(b"posthaste-rules 2\n".to_vec())).unwrap();
-    let clock = std::sync::Arc::new(here.clock.clone());
-    assert!(block_on(mailqueue::Queue::open(here.spool, config(), clock)).is_err());
+    let clock = Arc::new(here.clock.clone());
+    assert!(block_on(Queue::open(here.spool, config(), clock)).is_err());
 }
 
 #[test]

@@ -164,6 +164,48 @@ fn a_restart_goes_on_with_the_wait_but_local_mail_goes_at_once() {
 }
 
 #[test]
+fn mail_for_others_that_a_crash_interrupted_goes_at_the_start_and_then_by_the_schedule() {
+    let mut here = setting();
+    let id = here.send_to(&relay(), &["a@x", "slow@x"]);
+    let asleep = here.send_to(&relay(), &["b@x"]);
+    here.far.takes(seconds(1));
+    here.far.answer("b@x", [later("busy")]);
+    here.far.answer("a@x", [later("busy")]);
+    here.run_for(10);
+    here.far.takes(seconds(30));
+    // Now the second attempt of all is under way.
+    here.run_for(120);
+    here.restart();
+    here.far.forget();
+    here.run_for(1);
+    assert_eq!((here.times(), here.far.addresses()), (vec![130, 130], vec!["a@x".into(), "b@x".into()]));
+    assert!(matches!(here.states(asleep)[0], RecipientState::Waiting { attempts: 3, .. }), "interrupted once more");
+    here.restart();
+    here.far.forget();
+    here.far.takes(seconds(0));
+    here.run_for(HOUR);
+    let waits: Vec<_> = here.times().iter().map(|at| at - 130).collect();
+    assert_eq!(waits, [8 * 60, 8 * 60], "as after a third attempt");
+    assert_eq!(block_on(here.queue.inspect(id)).unwrap_err(), ReadError::Unknown);
+}
+
+#[test]
+fn a_start_takes_up_by_and_by_what_a_crash_interrupted() {
+    let mut here = setting_with(QueueConfig { restart_rate: 2, ..config() });
+    for number in 0..12 {
+        here.send_to(&Destination::remote(format!("relay{number}")), &["a@x"]);
+    }
+    here.far.takes(seconds(30));
+    here.run_for(1);
+    assert_eq!(here.times(), [0; 12]);
+    here.restart();
+    here.far.forget();
+    here.far.takes(seconds(0));
+    here.run_for(10);
+    assert_eq!(here.times(), [1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3]);
+}
+
+#[test]
 fn a_site_takes_no_more_than_its_share_and_begins_with_less() {
     let here = setting_with(QueueConfig { per_destination: 4, ..config() });
     here.far.takes(seconds(10));

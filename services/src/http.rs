@@ -216,6 +216,10 @@ pub const METRICS: &[Metric] = &[
         "Messages that one connection to another server took.",
     ),
     Metric::gauge("posthaste_queue_messages", "Messages in the queue, by state."),
+    Metric::gauge(
+        "posthaste_queue_suspects",
+        "Messages that wait to be tried alone, after attempts without an outcome.",
+    ),
     Metric::gauge("posthaste_queue_deliveries", "Attempts to deliver that are under way."),
     Metric::gauge("posthaste_queue_sites", "Sets of hosts that mail is for, by state."),
     Metric::counter("posthaste_queue_failed_total", "Recipients that were given up, by why."),

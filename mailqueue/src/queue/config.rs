@@ -42,7 +42,13 @@ pub struct QueueConfig {
     /// so that a start dials nobody a thousand times at once.
     pub restart_rate: u32,
     /// After how many attempts in a row that ended without an outcome a message is held: it may be what kills the process.
+    /// One that is so far but for one attempt is a suspect, and is tried while no other suspect is: all that were in the air
+    /// are interrupted by a crash, and one of them at most is to blame. With 1 there are no suspects.
     pub poison_after: u32,
+    /// For how long a suspect that is being tried keeps the other suspects waiting. Most deliveries take less, so that a
+    /// crash finds a single suspect in the air; a remote server may take ten minutes for its last word
+    /// (RFC 5321 §4.5.3.2.6), and must not stop the others for that.
+    pub suspect_patience: Duration,
     /// How old a message is when its sender is told that it takes its time, once.
     pub warn_after: Duration,
     /// How long the end of one recipient waits for that of others, so that one notification tells of all.
@@ -93,6 +99,7 @@ impl Default for QueueConfig {
             question_patience: Duration::from_secs(30),
             restart_rate: 100,
             poison_after: 3,
+            suspect_patience: Duration::from_secs(30),
             warn_after: Duration::from_secs(4 * HOUR),
             tell_within: Duration::from_secs(30),
             reporting: Reporting::default(),
@@ -108,6 +115,14 @@ impl Default for Reporting {
 }
 
 impl QueueConfig {
+    /// From how many interruptions in a row on a message is a suspect.
+    pub(super) fn suspect_from(&self) -> u32 {
+        match self.poison_after {
+            0 | 1 => u32::MAX,
+            most => most - 1,
+        }
+    }
+
     /// The schedule for mail from `sender` to a destination.
     pub(super) fn schedule_for(&self, destination: &Destination, sender: &str) -> &Schedule {
         match (destination.repeat(), sender) {

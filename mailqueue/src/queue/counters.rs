@@ -43,8 +43,10 @@ pub struct Counters {
     pub active: u64,
     /// Recipients of these.
     pub recipients: u64,
-    /// Messages that wait in the spool for a time, or for a site.
+    /// Messages that wait in the spool for a time, for a site, or for their turn as suspects.
     pub waiting: u64,
+    /// Messages that wait for their turn as suspects, in memory or in the spool.
+    pub suspects: u64,
     /// Messages that stay until they are released.
     pub held: u64,
     /// Messages whose time has come and that a rule keeps.

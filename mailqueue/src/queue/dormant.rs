@@ -31,6 +31,10 @@ pub(super) enum Lot {
     Earlier,
     /// For a site. Its lane's backlog has it too; the time is when it is too old.
     Parked,
+    /// For its turn as a suspect. The line has it too.
+    Suspect,
+    /// The same; and then those who make it a suspect are tried, whatever the schedule says.
+    Urged,
     /// For the end of a rule.
     Suspended,
     /// For its release.
@@ -67,7 +71,8 @@ pub(super) struct Dormant {
     counts: [usize; LOTS.len()],
 }
 
-const LOTS: [Lot; 7] = [Lot::New, Lot::Old, Lot::Prompt, Lot::Earlier, Lot::Parked, Lot::Suspended, Lot::Held];
+const LOTS: [Lot; 9] =
+    [Lot::New, Lot::Old, Lot::Prompt, Lot::Earlier, Lot::Parked, Lot::Suspect, Lot::Urged, Lot::Suspended, Lot::Held];
 
 /// How many queues there are to draw from.
 pub(super) const QUEUES: usize = 3;
@@ -203,7 +208,9 @@ impl Lot {
     fn queue(self) -> Queue {
         match self {
             Self::New => Queue::New,
-            Self::Old | Self::Prompt | Self::Parked | Self::Suspended | Self::Held => Queue::Old,
+            Self::Old | Self::Prompt | Self::Parked | Self::Suspect | Self::Urged | Self::Suspended | Self::Held => {
+                Queue::Old
+            }
             Self::Earlier => Queue::Earlier,
         }
     }

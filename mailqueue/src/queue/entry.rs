@@ -131,6 +131,9 @@ impl From<&Progress> for RecipientState {
 pub enum Waiting {
     /// For its turn: it could go now.
     Turn,
+    /// For its turn as a suspect: attempts for the message ended without an outcome, one after the other, so that it is tried
+    /// while no other suspect is.
+    Suspect,
     /// For the next attempt that the schedule allows.
     Schedule {
         /// When that is.

@@ -73,6 +73,12 @@ pub enum Event<'a> {
         /// What was said last.
         detail: &'a Detail,
     },
+    /// A suspect has its turn: attempts for the message ended without an outcome, as often as they may before it is held,
+    /// and the next one is about to begin while that of no other suspect is under way.
+    Suspected {
+        /// The message.
+        id: MessageId,
+    },
     /// A message stays until it is released.
     Held {
         /// The message.

@@ -36,6 +36,10 @@ pub(super) struct Message {
     pub(super) flying: usize,
     /// The most attempts in a row that ended without an outcome, of any recipient.
     pub(super) interruptions: u32,
+    /// From how many on it is a suspect, and how many of its recipients make it one.
+    suspect_from: u32,
+    suspicious: usize,
+    pub(super) haste: Haste,
     pub(super) hands: Hands,
     pub(super) trust: Trust,
     /// When the sender is told of the recipients that ended, where word of any is due.
@@ -68,6 +72,8 @@ pub(super) enum Spot {
     Asking,
     /// It waits for its turn.
     Turn(SiteKey, Row),
+    /// It could wait for its turn, if that of another suspect were over.
+    Suspect,
     /// Its site does not take it now; the backlog has it.
     Backlog(SiteKey),
     /// A rule keeps it.
@@ -92,6 +98,13 @@ pub(super) enum Hands {
     Errand,
     /// An operator's: no attempt begins.
     Operator,
+}
+
+/// Whether someone asked for a message to be tried before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    None,
+    Asked,
 }
 
 /// Whether what is in memory of a message is what is recorded.
@@ -128,6 +141,9 @@ impl Message {
             busy: 0,
             flying: 0,
             interruptions: 0,
+            suspect_from: config.suspect_from(),
+            suspicious: 0,
+            haste: Haste::None,
             hands: Hands::Free,
             trust: Trust::Sure,
             tell_at: None,
@@ -147,6 +163,7 @@ impl Message {
             let step = message.resume(id, progress, &recipient.destination, config, times, at);
             message.open += usize::from(!matches!(step, Step::Ended(_)));
             message.interruptions = message.interruptions.max(step.interruptions());
+            message.suspicious += usize::from(step.interruptions() >= message.suspect_from);
             message.seats.push(Seat { step });
         }
         let owed = message.seats.iter().filter(|seat| seat.step.word() == Some(Word::Due));
@@ -202,6 +219,7 @@ impl Message {
 
     /// Makes everyone who waits due now.
     pub(super) fn prompt(&mut self, now: Duration) {
+        self.haste = Haste::Asked;
         self.prompt_for(now, |_| true);
     }
 
@@ -210,6 +228,18 @@ impl Message {
         for (seat, recipient) in self.seats.iter_mut().zip(&self.envelope.recipients) {
             if let Step::Waiting(wait) = &mut seat.step
                 && is_meant(&recipient.destination)
+            {
+                wait.due = wait.due.min(now);
+            }
+        }
+    }
+
+    /// Makes those due now who make it a suspect.
+    pub(super) fn prompt_suspicious(&mut self, now: Duration) {
+        self.haste = Haste::Asked;
+        for seat in &mut self.seats {
+            if let Step::Waiting(wait) = &mut seat.step
+                && wait.interrupted >= self.suspect_from
             {
                 wait.due = wait.due.min(now);
             }
@@ -245,7 +275,14 @@ impl Message {
         let is_open = !matches!(step, Step::Ended(_));
         self.open = self.open + usize::from(is_open) - usize::from(was_open);
         self.interruptions = self.interruptions.max(step.interruptions());
+        let [was_suspicious, is_suspicious] = [&seat.step, &step].map(|one| one.interruptions() >= self.suspect_from);
+        self.suspicious = self.suspicious + usize::from(is_suspicious) - usize::from(was_suspicious);
         seat.step = step;
+    }
+
+    /// Whether it is tried while no other suspect is.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspicious > 0
     }
 
     pub(super) fn recipient(&self, index: u32) -> Option<&Recipient> {
@@ -350,6 +387,9 @@ impl Message {
                 Step::Waiting(_) | Step::Trying { .. } if recipient.destination.repeat() == Repeat::Idempotent => {
                     return Wake::Now;
                 }
+                // A start makes an attempt again at once that was interrupted for the first time in a row.
+                Step::Waiting(wait) if wait.interrupted == 1 => return Wake::Now,
+                Step::Trying { before, .. } if before.interrupted == 0 => return Wake::Now,
                 Step::Waiting(wait) => wait.due,
                 Step::Trying { attempt, .. } => {
                     let schedule = config.schedule_for(&recipient.destination, &self.envelope.sender);
@@ -366,10 +406,11 @@ impl Message {
 }
 
 impl Step {
+    /// How many attempts in a row ended without an outcome, before one that is under way.
     fn interruptions(&self) -> u32 {
         match self {
-            Self::Waiting(wait) => wait.interrupted,
-            Self::Trying { .. } | Self::Ended(_) => 0,
+            Self::Waiting(wait) | Self::Trying { before: wait, .. } => wait.interrupted,
+            Self::Ended(_) => 0,
         }
     }
 

@@ -88,7 +88,7 @@ impl<S: Spool> Queue<S> {
     pub async fn list(&self, filter: &Filter, after: Option<MessageId>, limit: usize) -> Result<Page, ReadError> {
         let mut page = Page { entries: Vec::new(), next: after, looked: 0 };
         loop {
-            let names = self.names(filter, page.next);
+            let names = self.names(filter, page.next, stride(limit, page.looked, page.entries.len()));
             let Some(last) = names.last().copied() else {
                 page.next = None;
                 return Ok(page);
@@ -141,7 +141,7 @@ impl<S: Spool> Queue<S> {
     ) -> Result<Tally, OperateError> {
         let mut tally = Tally { next: after, ..Tally::default() };
         loop {
-            let names = self.names(filter, tally.next);
+            let names = self.names(filter, tally.next, stride(limit, tally.looked, tally.matched));
             let Some(last) = names.last().copied() else {
                 tally.next = None;
                 return Ok(tally);
@@ -215,14 +215,14 @@ impl<S: Spool> Queue<S> {
         Ok(rule)
     }
 
-    /// The next names to look at.
-    fn names(&self, filter: &Filter, after: Option<MessageId>) -> Vec<MessageId> {
+    /// The next names to look at, at most `most`.
+    fn names(&self, filter: &Filter, after: Option<MessageId>, most: usize) -> Vec<MessageId> {
         if filter.ids.is_empty() {
-            return self.shared.state().plan.names(after, TOGETHER);
+            return self.shared.state().plan.names(after, most);
         }
         let mut names: Vec<_> = filter.ids.iter().copied().filter(|id| after.is_none_or(|after| *id > after)).collect();
         names.sort_unstable();
-        names.truncate(TOGETHER);
+        names.truncate(most);
         let state = self.shared.state();
         names.retain(|id| state.plan.is_known(*id));
         names
@@ -383,6 +383,14 @@ impl<S: Spool> Queue<S> {
             self.untold(stored.id, News::Ends);
         }
     }
+}
+
+/// How many messages to look at next, where `limit` are wanted and `found` came of the first `looked`: as many as it takes
+/// if that goes on, since each may have to be read.
+fn stride(limit: usize, looked: usize, found: usize) -> usize {
+    let lacking = limit.max(1).saturating_sub(found);
+    let for_each = looked.div_ceil(found.max(1)).max(1);
+    lacking.saturating_mul(for_each).clamp(1, TOGETHER)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

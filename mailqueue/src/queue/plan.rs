@@ -2,13 +2,15 @@
 //!
 //! A message is *dormant* while all of it waits: a name and a time. When the time comes it is read, and *active* until
 //! nothing of it can go on. On the way between the two it is *in transit*. An active message is cut into legs, one for
-//! each destination; a leg that could go waits in the lane of its site.
+//! each destination; a leg that could go waits in the lane of its site. A *suspect* may be what kills the process: of
+//! these one at a time is let into lanes.
 
 mod acts;
 mod arrange;
 mod enrol;
 mod flight;
 mod letter;
+mod suspicion;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -25,6 +27,7 @@ use super::lanes::Lanes;
 use super::message::Message;
 use super::ramp::Ramp;
 use super::rules::Rules;
+use super::suspects::Suspects;
 use super::times::{Moment, Times};
 use super::ways::{SiteKey, Ways};
 
@@ -44,6 +47,7 @@ pub(super) struct Plan {
     transit: HashMap<MessageId, Transit>,
     lanes: Lanes,
     ways: Ways,
+    suspects: Suspects,
     rules: Rules,
     /// When something active is looked at again: a leg, or the whole message.
     alarms: BTreeSet<(Duration, MessageId, Whole)>,
@@ -102,6 +106,7 @@ enum SpoolHealth {
 pub(super) enum Happening {
     Unreachable { site: Arc<str>, probe_at: UnixMicros, detail: Arc<Detail> },
     Reachable { site: Arc<str> },
+    Suspected { id: MessageId },
     Held { id: MessageId, why: Held },
     SpoolFails,
     SpoolWorks,
@@ -147,6 +152,15 @@ pub(super) struct Attempt {
     pub(super) dial: Dial,
     /// Each with the number that this attempt has for it, and how many before it were interrupted.
     pub(super) recipients: Vec<Trial>,
+    repute: Repute,
+}
+
+/// What is thought of a message when an attempt for it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repute {
+    Good,
+    /// It may be what kills the process.
+    Suspect,
 }
 
 /// One recipient of an attempt.
@@ -182,6 +196,7 @@ impl Plan {
             transit: HashMap::new(),
             lanes: Lanes::new(&config),
             ways: Ways::new(config.site_memory),
+            suspects: Suspects::new(config.suspect_patience),
             rules,
             alarms: BTreeSet::new(),
             errands: VecDeque::new(),
@@ -227,7 +242,7 @@ impl Plan {
         if let Some(destination) = self.ways.next_question(self.config.site_questions) {
             return Some(Task::Ask(destination));
         }
-        if let Some(ids) = self.next_read(at) {
+        if let Some(ids) = self.call_suspect(at).or_else(|| self.next_read(at)) {
             return Some(Task::Read(ids));
         }
         if self.spool_allows(at.now) {
@@ -261,7 +276,8 @@ impl Plan {
         };
         let rules = self.rules.next_end().map(|end| at.now.saturating_add(end.since(at.wall)));
         let alarm = self.alarms.first().map(|(due, _, _)| *due);
-        let all = [queue(Queue::New), queue(Queue::Old), earlier, spool, rules, alarm, self.lanes.next_wake()];
+        let [lanes, suspects] = [self.lanes.next_wake(), self.suspects.next_wake()];
+        let all = [queue(Queue::New), queue(Queue::Old), earlier, spool, rules, alarm, lanes, suspects];
         // What is due already waits for something else to end.
         all.into_iter().flatten().filter(|due| *due > at.now).min()
     }
@@ -282,6 +298,7 @@ impl Plan {
             active: self.active.len() as u64,
             recipients: self.recipients as u64,
             waiting: (self.dormant.len() - held - suspended + self.transit.len()) as u64,
+            suspects: self.suspects.len() as u64,
             held: held as u64,
             suspended: suspended as u64,
             sites: self.lanes.len() as u64,

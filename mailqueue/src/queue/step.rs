@@ -39,7 +39,9 @@ impl Step {
     /// Goes on from what the spool says.
     ///
     /// `begin` is when a message that was never tried may go. A wait for an idempotent destination ends with a start:
-    /// whatever was in the way may have been the process that ended.
+    /// whatever was in the way may have been the process that ended. Elsewhere an attempt that the end of a process
+    /// interrupted says nothing about the other side, and is made again at once; but not twice in a row, since a process
+    /// that dies over and over must not hammer anyone.
     pub(super) fn resume(
         progress: Progress,
         destination: &Destination,
@@ -56,7 +58,10 @@ impl Step {
         match progress {
             Progress::Fresh => Self::Waiting(Wait { due: begin, attempts: 0, interrupted: 0, last: None }),
             Progress::Trying { attempt, since, interrupted } => {
-                let due = after(since, schedule.delay(attempt, seed));
+                let due = match interrupted {
+                    0 if times.is_earlier(since, now) => now,
+                    _ => after(since, schedule.delay(attempt, seed)),
+                };
                 Self::Waiting(Wait::interrupted(due, attempt, since, interrupted.saturating_add(1)))
             }
             Progress::Deferred { attempts, at, until, detail } => {
@@ -130,8 +135,20 @@ mod tests {
     fn local_mail_goes_on_at_once_after_a_start() {
         let local = Destination::idempotent("local");
         assert_eq!(due(deferred(), &local, 1001), 0);
-        let trying = Progress::Trying { attempt: 1, since: wall(1000), interrupted: 0 };
-        assert_eq!(due(trying.clone(), &local, 1001), 0);
-        assert_eq!(due(trying, &Destination::remote("relay"), 1001), 119, "it might hammer the relay");
+        for interrupted in 0..3 {
+            let trying = Progress::Trying { attempt: 1, since: wall(1000), interrupted };
+            assert_eq!(due(trying, &local, 1001), 0);
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_a_restart_interrupted_is_made_again_at_once_and_then_by_the_schedule() {
+        let remote = Destination::remote("relay");
+        let trying = |attempt, interrupted| Progress::Trying { attempt, since: wall(1000), interrupted };
+        assert_eq!(due(trying(1, 0), &remote, 1001), 0);
+        assert_eq!(due(trying(5, 0), &remote, 1001), 0, "however many were answered before");
+        assert_eq!(due(trying(2, 1), &remote, 1001), 239, "it might hammer the relay");
+        assert_eq!(due(trying(3, 2), &remote, 1001), 479);
+        assert_eq!(due(trying(1, 0), &remote, 1000), 120, "no restart, but a transport that said nothing");
     }
 }

@@ -53,6 +53,7 @@ impl Observer for Diary {
             Event::Deferred { about, detail, .. } => format!("deferred {} {}", about.recipient.address, detail.text),
             Event::Interrupted { about, times } => format!("interrupted {} {times}", about.recipient.address),
             Event::Failed { about, why, .. } => format!("failed {} {}", about.recipient.address, why.as_str()),
+            Event::Suspected { .. } => "suspected".to_owned(),
             Event::Held { why, .. } => format!("held {}", why.as_str()),
             Event::Released { .. } => "released".to_owned(),
             Event::Removed { .. } => "removed".to_owned(),

@@ -79,7 +79,7 @@ impl<C: Cellar> Town<C> {
             active_recipients: 20,
             dead_after: 3,
             restart_rate: 4,
-            poison_after: 4,
+            poison_after: 3,
             ..QueueConfig::default()
         };
         let clock = Arc::new(self.clock.clone());

@@ -85,6 +85,10 @@ struct State {
     most_flying: usize,
     panics: usize,
     silences: usize,
+    /// Addresses whose mail kills the process, so long after it was dialled.
+    deadly: BTreeMap<String, Duration>,
+    /// How often that happened.
+    deaths: usize,
 }
 
 impl FarSide {
@@ -134,6 +138,27 @@ impl FarSide {
         self.state().silences += times;
     }
 
+    /// From now on the process dies of mail to an address, so long after it was dialled. To the queue the attempt hangs; the
+    /// test is to see that [`FarSide::deaths`] are one more.
+    pub(crate) fn deadly(&self, address: &str, after: Duration) {
+        self.state().deadly.insert(address.to_owned(), after);
+    }
+
+    /// How often the process died.
+    pub(crate) fn deaths(&self) -> usize {
+        self.state().deaths
+    }
+
+    pub(crate) fn flying(&self) -> usize {
+        self.state().flying
+    }
+
+    /// What was under way is gone with the process.
+    pub(crate) fn crash(&self) {
+        let mut state = self.state();
+        (state.flying, state.most_flying) = (0, 0);
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
     }
@@ -181,8 +206,9 @@ impl Transport for FarSide {
         // At once, whatever threads the spool reads with.
         let octets = block_on(batch.body.reader().read_to_end()).unwrap_or_default();
         let addresses: Vec<String> = batch.recipients().map(|recipient| recipient.address.clone()).collect();
-        let until = {
+        let (until, death) = {
             let mut state = self.state();
+            let death = addresses.iter().find_map(|address| state.deadly.get(address).copied());
             state.seen.push(Seen {
                 at: self.clock.now(),
                 id: batch.id,
@@ -194,8 +220,13 @@ impl Transport for FarSide {
             });
             state.flying += 1;
             state.most_flying = state.most_flying.max(state.flying);
-            self.clock.now() + state.takes
+            (self.clock.now() + state.takes, death.map(|after| self.clock.now() + after))
         };
+        if let Some(death) = death {
+            self.clock.sleep_until(death).await;
+            self.state().deaths += 1;
+            return std::future::pending().await;
+        }
         self.clock.sleep_until(until).await;
         let mut state = self.state();
         state.flying -= 1;

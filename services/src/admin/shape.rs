@@ -141,6 +141,9 @@ pub enum RecipientState {
 pub enum Waiting {
     /// For its turn: it could go now.
     Turn,
+    /// For its turn as a suspect: attempts for the message ended without an outcome, and it is tried while no other such
+    /// message is.
+    Suspect,
     /// For the next attempt that the schedule allows.
     Schedule {
         /// When that is.

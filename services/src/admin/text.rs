@@ -155,13 +155,19 @@ impl Look {
         let Counters { messages, active, recipients, waiting, held, suspended, flying, sites, unreachable, .. } =
             status.counters;
         let counters = status.counters;
+        let attempts = match counters.suspects {
+            0 => format!("{flying} under way"),
+            waiting => {
+                format!("{flying} under way, {} for a turn alone", count(waiting, "message waits", "messages wait"))
+            }
+        };
         let now = format!(
             "{active} active with {recipients} recipients, {waiting} waiting, {held} held, {suspended} suspended"
         );
         labelled(&[
             ("queued", count(messages, "message", "messages")),
             ("", now),
-            ("attempts", format!("{flying} under way")),
+            ("attempts", attempts),
             ("sites", format!("{sites}, {unreachable} of them unreachable")),
             ("spool", format!("{} used, {} free", size(status.space.used), size(status.space.free))),
             ("", format!("{} spool errors", counters.spool_errors)),
@@ -230,6 +236,7 @@ impl Look {
                 match waits {
                     Waiting::Unreachable { detail, .. } => with_detail(told, Some(detail)),
                     Waiting::Turn
+                    | Waiting::Suspect
                     | Waiting::Schedule { .. }
                     | Waiting::Release { .. }
                     | Waiting::Rule { .. }
@@ -259,6 +266,7 @@ impl Look {
     fn waiting(&self, waits: &Waiting) -> String {
         match waits {
             Waiting::Turn => "waits for its turn".to_owned(),
+            Waiting::Suspect => "waits to be tried alone: attempts for it ended without an outcome".to_owned(),
             Waiting::Schedule { until } => format!("deferred until {}", self.until(*until)),
             Waiting::Release { until } => format!("not wanted before {}", self.until(*until)),
             Waiting::Unreachable { site, probe_at, .. } => self.unreachable(site, *probe_at),

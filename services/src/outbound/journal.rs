@@ -47,6 +47,9 @@ impl Observer for Journal {
                 let (why, delay_ms) = (why.as_str(), delay(about.envelope.arrived));
                 tracing::warn!(%id, to = about.recipient.address, why, remote, said, delay_ms, "not delivered, given up");
             }
+            Event::Suspected { id } => {
+                tracing::warn!(%id, "tried alone, since attempts for it ended without an outcome");
+            }
             Event::Held { id, why } => tracing::warn!(%id, why = why.as_str(), "held"),
             Event::Released { id } => tracing::info!(%id, "released"),
             Event::Removed { id } => tracing::warn!(%id, "removed"),
@@ -111,6 +114,8 @@ pub fn measure(counters: &Counters) {
     now("deferred", counters.waiting);
     now("held", counters.held);
     now("suspended", counters.suspended);
+    // They are among the active and the deferred.
+    metrics::gauge!("posthaste_queue_suspects").set(counters.suspects as f64);
     metrics::gauge!("posthaste_queue_deliveries").set(counters.flying as f64);
     metrics::gauge!("posthaste_queue_sites", "state" => "reachable")
         .set((counters.sites - counters.unreachable) as f64);

@@ -94,7 +94,7 @@ impl Plan {
     /// Lets a message go of which nothing was recorded.
     pub(in crate::queue) fn spare(&mut self, id: MessageId, at: Moment) {
         if let Some(Transit { sleeper, .. }) = self.transit.remove(&id) {
-            self.dormant.insert(sleeper);
+            self.lay(sleeper);
             return;
         }
         self.free_hands(id, at);
@@ -115,6 +115,7 @@ impl Plan {
     /// It turned out to be gone.
     pub(in crate::queue) fn lose(&mut self, id: MessageId, at: Moment) {
         self.transit.remove(&id);
+        self.suspects.forget(id);
         self.leave(id, at.now);
     }
 
@@ -127,6 +128,14 @@ impl Plan {
         destinations: &[Destination],
         at: Moment,
     ) {
+        match action {
+            // No way round the line.
+            Action::Retry => {}
+            // Most are no suspects after it. One that is gets in line again.
+            Action::Hold | Action::Release | Action::Requeue | Action::Bounce | Action::Delete => {
+                self.suspects.forget(id)
+            }
+        }
         match action {
             Action::Requeue => destinations.iter().for_each(|destination| self.ways.forget(destination)),
             Action::Hold | Action::Release | Action::Retry | Action::Bounce | Action::Delete => {}

@@ -14,7 +14,7 @@ use crate::queue::turns::{Row, Ticket};
 use crate::queue::ways::SiteKey;
 use crate::{Detail, Failure, Held, MessageId, Standing};
 
-use super::{Attempt, Dial, Errand, Plan, Trial, Whole};
+use super::{Attempt, Dial, Errand, Plan, Repute, Trial, Whole};
 
 /// What a leg could do now.
 enum Prospects {
@@ -47,7 +47,18 @@ impl Plan {
             return self.settle_leg(id, leg, Spot::Asking, then);
         };
         let (priority, source) = (message.envelope.priority, Arc::clone(&message.source));
-        match self.lanes.place(&site, priority, &source, at.now, self.free()) {
+        let is_suspect = message.is_suspect();
+        let place = match self.lanes.place(&site, priority, &source, at.now, self.free()) {
+            // The one that has the turn takes little of anyone's place.
+            lanes::Place::Backlog if is_suspect && self.lanes.is_reachable(&site) => lanes::Place::Turn,
+            place @ (lanes::Place::Turn | lanes::Place::Backlog) => place,
+        };
+        match place {
+            lanes::Place::Turn if is_suspect && !self.suspects.admits(id, at.now) => {
+                self.lanes.unpark(&site, &source, id, at.now);
+                self.suspects.join(id);
+                self.settle_leg(id, leg, Spot::Suspect, then);
+            }
             lanes::Place::Turn => {
                 // It may have come by another way than through the backlog, and must not come again.
                 self.lanes.unpark(&site, &source, id, at.now);
@@ -83,7 +94,8 @@ impl Plan {
             self.alarms.remove(&(due, id, Whole::Leg(leg)));
         }
         match std::mem::replace(&mut slot.place, Spot::Nowhere) {
-            Spot::Nowhere | Spot::Suspended => {}
+            // The line keeps its name.
+            Spot::Nowhere | Spot::Suspect | Spot::Suspended => {}
             // The answer finds nobody who waits for it.
             Spot::Asking => message.busy -= 1,
             Spot::Turn(site, row) => {
@@ -192,7 +204,7 @@ impl Plan {
             Spot::Backlog(site) if !self.lanes.is_reachable(site) => {
                 Some(message.when_aged(message.lifetime(&leg.destination, &self.config)))
             }
-            Spot::Backlog(_) | Spot::Nowhere | Spot::Asking | Spot::Turn(..) | Spot::Suspended => None,
+            Spot::Backlog(_) | Spot::Nowhere | Spot::Asking | Spot::Turn(..) | Spot::Suspect | Spot::Suspended => None,
         }
     }
 
@@ -242,7 +254,8 @@ impl Plan {
         message.flying += 1;
         let said = said.unwrap_or_else(|| Arc::new(Detail::from("no attempt was made in time")));
         let dial = Dial::Nobody(why, said);
-        self.farewells.push_back(Attempt { id, envelope, destination, leg, dial, recipients });
+        let repute = Repute::Good;
+        self.farewells.push_back(Attempt { id, envelope, destination, leg, dial, recipients, repute });
     }
 
     /// What the recipients of a leg could do now.
@@ -295,7 +308,7 @@ impl Plan {
         let Some(slot) = message.legs.get_mut(leg as usize) else { return };
         match place {
             Spot::Asking | Spot::Turn(..) => message.busy += 1,
-            Spot::Nowhere | Spot::Backlog(_) | Spot::Suspended => {}
+            Spot::Nowhere | Spot::Backlog(_) | Spot::Suspect | Spot::Suspended => {}
         }
         slot.place = place;
         slot.alarm = then;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::queue::dormant::{Born, Lot, Queue, Sleeper};
-use crate::queue::message::{Birth, Hands, Message, Spot, Trust};
+use crate::queue::message::{Birth, Hands, Haste, Message, Spot, Trust};
 use crate::queue::times::Moment;
 use crate::queue::ways::SiteKey;
 use crate::{MessageId, ReadError, Stored, Wake};
@@ -121,7 +121,8 @@ impl Plan {
         let mut message = Message::new(stored, Birth::Slept(sleeper.born), &self.config, &self.times, at);
         match sleeper.lot {
             Lot::Prompt => message.prompt(at.now),
-            Lot::New | Lot::Old | Lot::Earlier | Lot::Parked | Lot::Suspended | Lot::Held => {}
+            Lot::Urged => message.prompt_suspicious(at.now),
+            Lot::New | Lot::Old | Lot::Earlier | Lot::Parked | Lot::Suspect | Lot::Suspended | Lot::Held => {}
         }
         if let Some(site) = lane {
             // They were due when the backlog took them, whatever was written down about them.
@@ -130,7 +131,14 @@ impl Plan {
         let interrupted = message.seats.iter().filter_map(|seat| seat.step.waiting());
         self.counters.interrupted += match sleeper.lot {
             Lot::Earlier => interrupted.filter(|wait| wait.interrupted > 0).count() as u64,
-            Lot::New | Lot::Old | Lot::Prompt | Lot::Parked | Lot::Suspended | Lot::Held => 0,
+            Lot::New
+            | Lot::Old
+            | Lot::Prompt
+            | Lot::Parked
+            | Lot::Suspect
+            | Lot::Urged
+            | Lot::Suspended
+            | Lot::Held => 0,
         };
         self.admit(id, message, at);
     }
@@ -202,19 +210,30 @@ impl Plan {
         let spots = |is: fn(&Spot) -> bool| message.legs.iter().any(|leg| is(&leg.place));
         let lot = if message.held().is_some() {
             Lot::Held
+        } else if spots(|place| matches!(place, Spot::Suspect)) {
+            match message.haste {
+                Haste::None => Lot::Suspect,
+                Haste::Asked => Lot::Urged,
+            }
+        } else if spots(|place| matches!(place, Spot::Suspended)) {
+            // The end of a rule looks for these by their lot; a backlog has names of its own.
+            Lot::Suspended
         } else if spots(|place| matches!(place, Spot::Backlog(_))) {
             Lot::Parked
-        } else if spots(|place| matches!(place, Spot::Suspended)) {
-            Lot::Suspended
         } else {
             Lot::Old
         };
         let due = match lot {
             // Of recipients that ended the sender is told all the same.
             Lot::Held => message.tell_at,
-            Lot::New | Lot::Old | Lot::Prompt | Lot::Earlier | Lot::Parked | Lot::Suspended => {
-                message.legs.iter().filter_map(|leg| leg.alarm).chain(message.alarm).min()
-            }
+            Lot::New
+            | Lot::Old
+            | Lot::Prompt
+            | Lot::Earlier
+            | Lot::Parked
+            | Lot::Suspect
+            | Lot::Urged
+            | Lot::Suspended => message.legs.iter().filter_map(|leg| leg.alarm).chain(message.alarm).min(),
         };
         let sleeper = Sleeper { id, lot, due, born: message.born() };
         for leg in &message.legs {
@@ -238,6 +257,7 @@ impl Plan {
             self.displace(id, leg, now);
         }
         self.forget_alarms(id);
+        self.suspects.forget(id);
         let message = self.active.remove(&id)?;
         self.recipients -= message.seats.len();
         self.make_room();
@@ -255,7 +275,17 @@ impl Plan {
         // Times are kept in seconds: rather late than early, or it would be read twice.
         let due =
             sleeper.due.map(|due| if due > now { due.saturating_add(Duration::from_nanos(999_999_999)) } else { due });
-        self.dormant.insert(Sleeper { due, ..sleeper });
+        self.lay(Sleeper { due, ..sleeper });
+    }
+
+    /// Puts a message where it waits for what its lot says. A suspect that sleeps is in line: nothing else may wake it.
+    pub(super) fn lay(&mut self, sleeper: Sleeper) {
+        match sleeper.lot {
+            Lot::Suspect | Lot::Urged => self.suspects.join(sleeper.id),
+            Lot::Held => self.suspects.forget(sleeper.id),
+            Lot::New | Lot::Old | Lot::Prompt | Lot::Earlier | Lot::Parked | Lot::Suspended => {}
+        }
+        self.dormant.insert(sleeper);
     }
 
     pub(super) fn knows(&self, id: MessageId) -> bool {

@@ -16,7 +16,7 @@ use crate::{
     Word,
 };
 
-use super::{Attempt, Dial, Errand, Happening, Plan, Trial};
+use super::{Attempt, Dial, Errand, Happening, Plan, Repute, Trial};
 
 /// What an attempt found out about one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,11 @@ impl Plan {
             let wait = message.seats.get(index as usize)?.step.waiting().filter(|wait| wait.due <= at.now)?;
             (!self.is_kept(message, index, Some(site), at)).then(|| (index, wait.clone()))
         };
-        let chosen: Vec<(u32, Wait)> = slot.seats.iter().filter_map(|index| is_due(*index)).take(most).collect();
+        let mut chosen: Vec<(u32, Wait)> = slot.seats.iter().filter_map(|index| is_due(*index)).take(most).collect();
+        let repute = if message.is_suspect() { Repute::Suspect } else { Repute::Good };
+        if !chosen.is_empty() && !self.is_cleared(id, repute, at.now) {
+            chosen.clear();
+        }
         let message = self.active.get_mut(&id)?;
         let slot = message.legs.get_mut(leg as usize)?;
         // The lane has let go of it.
@@ -95,7 +99,7 @@ impl Plan {
         let envelope = Arc::clone(&message.envelope);
         self.displace(id, leg, at.now);
         self.requeue(id, leg, site, at);
-        Some(Attempt { id, envelope, destination, leg, dial: Dial::Site(site.clone()), recipients })
+        Some(Attempt { id, envelope, destination, leg, dial: Dial::Site(site.clone()), recipients, repute })
     }
 
     /// What is recorded before an attempt is dialled.
@@ -377,12 +381,18 @@ impl Plan {
         match leg.map(|leg| &leg.place) {
             // What is left of it has its place among the others, and is looked at when its turn comes.
             Some(Spot::Turn(..) | Spot::Asking) | None => {}
-            Some(Spot::Nowhere | Spot::Backlog(_) | Spot::Suspended) => self.arrange(attempt.id, attempt.leg, at),
+            Some(Spot::Nowhere | Spot::Backlog(_) | Spot::Suspect | Spot::Suspended) => {
+                self.arrange(attempt.id, attempt.leg, at)
+            }
         }
         self.attend(attempt.id, at);
     }
 
     fn land(&mut self, attempt: &Attempt, contact: Contact, trouble: Option<Arc<Detail>>, at: Moment) {
+        match attempt.repute {
+            Repute::Good => {}
+            Repute::Suspect => self.suspects.land(attempt.id),
+        }
         match &attempt.dial {
             Dial::Site(site) => {
                 self.counters.flying = self.counters.flying.saturating_sub(1);

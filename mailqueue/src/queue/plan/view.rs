@@ -36,8 +36,11 @@ impl Plan {
         let sleeper = self.dormant.find(id).or_else(|| self.transit.get(&id).map(|transit| transit.sleeper));
         let born = sleeper.map_or(Born::Unknown, |sleeper| sleeper.born);
         let mut message = Message::new(stored, Birth::Slept(born), &self.config, &self.times, at);
-        if sleeper.is_some_and(|sleeper| sleeper.lot == Lot::Prompt) {
-            message.prompt(at.now);
+        match sleeper.map(|sleeper| sleeper.lot) {
+            Some(Lot::Prompt) => message.prompt(at.now),
+            Some(Lot::Urged) => message.prompt_suspicious(at.now),
+            Some(Lot::New | Lot::Old | Lot::Earlier | Lot::Parked | Lot::Suspect | Lot::Suspended | Lot::Held)
+            | None => {}
         }
         self.entry(id, &message, at)
     }
@@ -57,7 +60,7 @@ impl Plan {
                 site: site.map(|site| Arc::clone(&site.name)),
                 state: match &seat.step {
                     Step::Waiting(wait) => RecipientState::Waiting {
-                        why: self.waiting_for(message, index, wait, site, at),
+                        why: self.waiting_for(id, message, index, wait, site, at),
                         attempts: wait.attempts,
                         detail: wait.detail().cloned(),
                     },
@@ -79,7 +82,15 @@ impl Plan {
         }
     }
 
-    fn waiting_for(&self, message: &Message, index: u32, wait: &Wait, site: Option<&SiteKey>, at: Moment) -> Waiting {
+    fn waiting_for(
+        &self,
+        id: MessageId,
+        message: &Message,
+        index: u32,
+        wait: &Wait,
+        site: Option<&SiteKey>,
+        at: Moment,
+    ) -> Waiting {
         if let Some(why) = message.held() {
             return Waiting::Held(why);
         }
@@ -101,6 +112,7 @@ impl Plan {
                 probe_at: at.wall_at(lane.window.probe_at().unwrap_or(at.now)),
                 detail: lane.trouble.as_deref().cloned().unwrap_or_default(),
             },
+            Some(_) | None if message.is_suspect() && self.suspects.is_waiting(id) => Waiting::Suspect,
             Some(_) | None => Waiting::Turn,
         }
     }
@@ -141,7 +153,7 @@ fn state(message: &Message, recipients: &[RecipientEntry]) -> EntryState {
             RecipientState::Trying { .. } => return EntryState::Active,
             RecipientState::Delivered { .. } | RecipientState::Failed { .. } => continue,
             RecipientState::Waiting { why, .. } => match why {
-                Waiting::Turn | Waiting::Held(_) => return EntryState::Active,
+                Waiting::Turn | Waiting::Suspect | Waiting::Held(_) => return EntryState::Active,
                 Waiting::Schedule { until } | Waiting::Release { until } => {
                     (*until, EntryState::Deferred { until: *until })
                 }

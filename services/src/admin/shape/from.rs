@@ -72,6 +72,7 @@ impl From<mailqueue::Waiting> for Waiting {
         use mailqueue::Waiting as Library;
         match waiting {
             Library::Turn => Self::Turn,
+            Library::Suspect => Self::Suspect,
             Library::Schedule { until } => Self::Schedule { until: until.into() },
             Library::Release { until } => Self::Release { until: until.into() },
             Library::Unreachable { site, probe_at, detail } => {

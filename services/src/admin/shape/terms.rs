@@ -68,6 +68,7 @@ pub(super) struct CountersTerm {
     active: u64,
     recipients: u64,
     waiting: u64,
+    suspects: u64,
     held: u64,
     suspended: u64,
     flying: u64,

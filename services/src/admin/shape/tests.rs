@@ -87,6 +87,7 @@ fn every_state_has_its_word_and_reads_back() {
     }
     let waits = [
         (Why::Turn, json!({"for": "turn"})),
+        (Why::Suspect, json!({"for": "suspect"})),
         (Why::Release { until: NOON }, json!({"for": "release", "until": "2026-11-22T12:00:00Z"})),
         (Why::Rule { rule: RuleId(4), until: None }, json!({"for": "rule", "rule": 4, "until": null})),
         (Why::Held(Held::Asked), json!({"for": "held", "why": "asked"})),

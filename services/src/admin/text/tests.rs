@@ -95,6 +95,10 @@ fn every_state_of_a_recipient_has_its_words() {
     let states = [
         (waiting(Waiting::Turn, 0, None), "waits for its turn"),
         (waiting(Waiting::Turn, 1, None), "waits for its turn, 1 attempt"),
+        (
+            waiting(Waiting::Suspect, 2, None),
+            "waits to be tried alone: attempts for it ended without an outcome, 2 attempts",
+        ),
         (waiting(Waiting::Schedule { until: at(-5) }, 0, None), "deferred until 11:59 (now)"),
         (waiting(Waiting::Release { until: at(59) }, 0, None), "not wanted before 12:00 (in 59s)"),
         (
@@ -190,12 +194,14 @@ mx2      1000       2       5  unreachable since 11:59, next look 12:01 (in 1m):
 
 #[test]
 fn the_status_counts() {
-    let counters = Counters { messages: 1, waiting: 1, accepted: 5, delivered: 4, untold: 2, ..Counters::default() };
+    let counters =
+        Counters { messages: 1, waiting: 1, suspects: 1, accepted: 5, delivered: 4, untold: 2, ..Counters::default() };
     let status = Status { time: at(0), counters, space: Space { free: 3 << 30, used: 100 } };
     let shown = look(None).status(&status);
     let expected = [
         "queued       1 message\n",
         "0 active with 0 recipients, 1 waiting, 0 held, 0 suspended\n",
+        "attempts     0 under way, 1 message waits for a turn alone\n",
         "spool        100 used, 3.0G free\n",
         "since start  5 accepted, 0 removed\n",
         "2 could not be told\n",
