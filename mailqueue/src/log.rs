@@ -61,7 +61,7 @@ const ENVELOPE: u64 = 1 << 10;
 /// The shape of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
-    /// Octets of a segment file, 4 KiB to 256 MiB, rounded down to a multiple of 8. An idle log takes about `spares` + 3 of
+    /// Octets of a segment file, 4 KiB to 256 MiB, rounded down to a multiple of 8. An idle log takes about `spares` + 4 of
     /// them on disk. Larger ones are opened less often and are emptied later.
     pub segment_size: u32,
     /// The most octets of one message in one record, and so the memory that each arriving message takes.
@@ -69,8 +69,9 @@ pub struct LogConfig {
     /// After how many octets a batch is synced though more callers wait. Otherwise a few large messages would keep all
     /// others waiting for one long sync.
     pub batch_limit: usize,
-    /// How many empty segments are kept ready for new mail, at least one. Two more are kept for the facts about mail that
-    /// is here, and for compaction: on a full disk no new mail is taken, while deliveries go on and make room.
+    /// How many empty segments are kept ready for new mail, at least one. Three more are kept for the facts about mail that
+    /// is here, for compaction, and for the next start: on a full disk no new mail is taken, while deliveries go on and make
+    /// room.
     pub spares: usize,
     /// Octets of the disk that are left to others. Beside them, the log leaves 2048 for each message in it: deliveries must
     /// find room for what they have to say.

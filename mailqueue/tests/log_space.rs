@@ -171,7 +171,7 @@ fn restarts_leave_no_segments_behind() {
 #[test]
 fn a_full_disk_refuses_mail_and_still_delivers() {
     let disk = Disk::new();
-    disk.limit(Some(15 * 4096));
+    disk.limit(Some(16 * 4096));
     let (spool, _) = open(&disk).unwrap();
     let mut taken = Vec::new();
     // Everyone was let in while there was room. Large ones first, then small ones, until not even those fit.

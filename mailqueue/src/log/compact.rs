@@ -189,7 +189,7 @@ impl<F: Files> Committer<F> {
             return None;
         }
         let (segment, alive) = index.emptiest()?;
-        let room = index.room.saturating_add((index.spares as u64).saturating_sub(1).saturating_mul(size));
+        let room = index.room.saturating_add((index.spares as u64).saturating_sub(2).saturating_mul(size));
         drop(index);
         if enough && !self.yard.disk_is_short() {
             return None;

@@ -48,14 +48,16 @@ impl From<io::Error> for Fault {
 pub(super) enum Purpose {
     /// New mail. It leaves [`KEPT`] spares and the disk's reserve alone.
     Mail,
-    /// Records that move so that a segment becomes empty. They leave one spare and the reserve alone.
+    /// Records that move so that a segment becomes empty. They leave two spares and the reserve alone.
     Moves,
-    /// Facts about mail that is here, which must find room when nothing else does.
+    /// Facts about mail that is here, which must find room when nothing else does. They leave one spare alone.
     Facts,
+    /// The copy of a segment that a start makes. What it copies becomes a spare for it.
+    Start,
 }
 
-/// How many spares new mail leaves alone: one for facts, and one in which compaction can make the next.
-pub(super) const KEPT: usize = 2;
+/// How many spares new mail leaves alone: one for the next start, one for facts, and one in which compaction can make another.
+pub(super) const KEPT: usize = 3;
 /// What facts about a message may take until they are joined into one record or it is gone, in octets, with their entries
 /// in footers: a few attempts for each of a few recipients. With less, mail that waits long on a full disk comes to a point
 /// where nothing about it can be recorded, and so nothing goes.
@@ -128,8 +130,9 @@ impl<F: Files> Yard<F> {
     pub(super) fn take(&mut self, purpose: Purpose) -> Result<Spare<F::File>, Fault> {
         let keep = match purpose {
             Purpose::Mail => KEPT,
-            Purpose::Moves => 1,
-            Purpose::Facts => 0,
+            Purpose::Moves => 2,
+            Purpose::Facts => 1,
+            Purpose::Start => 0,
         };
         while self.spares.len() <= keep {
             self.finish_next(purpose)?;
@@ -142,7 +145,7 @@ impl<F: Files> Yard<F> {
     /// A file of a size that is not the usual one.
     pub(super) fn take_sized(&mut self, size: u32) -> Result<Spare<F::File>, Fault> {
         if size == self.shared.config.segment_size {
-            return self.take(Purpose::Facts);
+            return self.take(Purpose::Start);
         }
         let name = self.new_name();
         Building::begin(&self.shared, name, size, Filling::Written)?.finish(&self.shared)
@@ -198,7 +201,7 @@ impl<F: Files> Yard<F> {
     fn finish_next(&mut self, purpose: Purpose) -> Result<(), Fault> {
         match purpose {
             Purpose::Mail | Purpose::Moves if self.disk_is_short() => return Err(Fault::Full),
-            Purpose::Mail | Purpose::Moves | Purpose::Facts => {}
+            Purpose::Mail | Purpose::Moves | Purpose::Facts | Purpose::Start => {}
         }
         let spare = match std::mem::replace(&mut self.next, Next::None) {
             Next::None => {

@@ -309,7 +309,12 @@ impl<C: Cellar> Town<C> {
                     let is_wanted = !people.silent.contains(address);
                     let most = usize::from(is_wanted);
                     let least = if thrown_away.contains(&id) { 0 } else { most };
-                    assert!((least..=most).contains(&told), "{delivery} to {address} failed, and {told} tell of it");
+                    let notices = recorded.notices.iter().filter(|(_, about)| **about == id);
+                    let fates: Vec<_> = notices.map(|(notice, _)| recorded.ended.get(&format!("{notice}.0"))).collect();
+                    assert!(
+                        (least..=most).contains(&told),
+                        "{delivery} to {address} failed, and {told} tell of it; what became of its notifications: {fates:?}"
+                    );
                 }
                 None => panic!("{delivery} never ended"),
             }
