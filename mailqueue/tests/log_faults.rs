@@ -10,7 +10,7 @@ use ledger::{Ledger, Step, attempts, open, small};
 use mailqueue::files::Files;
 use mailqueue::log::Preparation;
 use mailqueue::testing::{Disk, Fault, Survival, block_on};
-use mailqueue::{CommitError, Draft, LogConfig, LogSpool, Spool};
+use mailqueue::{CommitError, Draft, LogConfig, LogSpool, Note, Spool};
 use proptest::prelude::*;
 
 /// A little of everything, over several segments; in the second half, most mail goes and the rest is moved together.
@@ -119,6 +119,39 @@ fn what_is_taken_after_a_restart_survives_a_power_cut() {
             let (spool, _) = open(&disk).unwrap();
             mails(&mut ledger, &spool, before..before + after);
             ledger.crash(&disk, Survival::Nothing);
+        }
+    }
+}
+
+/// A message that was written anew is done, and a segment with its octets goes for that, before anything proves either.
+#[test]
+fn what_is_done_stays_done_where_a_segment_with_its_octets_went_first() {
+    for before in (0..3500).step_by(100) {
+        let disk = Disk::new();
+        let (spool, _) = open(&disk).unwrap();
+        block_on(async {
+            ledger::commit(&spool, 2, before).await.unwrap();
+            ledger::record(&spool, 2, vec![Note::Done]).await.unwrap();
+            let mut draft = spool.begin(ledger::id(1), 0).await.unwrap();
+            draft.write(&ledger::body(1, 3000)).await.unwrap();
+            spool.keep_rules(vec![7; 50]).await.unwrap();
+            draft.commit(&ledger::envelope(1), None).await.unwrap();
+            for attempt in 1..18 {
+                ledger::record(&spool, 1, vec![ledger::trying(attempt)]).await.unwrap();
+            }
+            ledger::record(&spool, 1, vec![Note::Done]).await.unwrap();
+            spool.close().await;
+        });
+        let disk = disk.crash(Survival::Nothing);
+        for start in 0..8 {
+            let (spool, report) = open(&disk).unwrap();
+            let found = (report.messages, report.damaged_messages);
+            assert_eq!(found, (0, vec![]), "behind {before} octets, start {start}");
+            block_on(async {
+                ledger::commit(&spool, 10 + start, 900).await.unwrap();
+                ledger::record(&spool, 10 + start, vec![Note::Done]).await.unwrap();
+                spool.close().await;
+            });
         }
     }
 }

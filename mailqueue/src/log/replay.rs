@@ -15,7 +15,7 @@ use super::format::{
     read_listing, scan,
 };
 use super::index::{SegmentFile, Shared};
-use super::listing::Entry;
+use super::listing::{Entry, Letter};
 use super::open::{Original, set_aside};
 use super::read::read_segment;
 use super::report::{Damage, OpenError, Report};
@@ -228,6 +228,7 @@ impl<F: Files> Replay<F> {
         let mut torn = HashSet::new();
         let mut entries = Vec::new();
         let mut whole = HashSet::new();
+        let over = ended(segment, octets, found, proven);
         for record in &found.records {
             let payload = octets.get(record.payload.clone()).unwrap_or_default();
             let place = codec::Place { segment, offset: record.offset as u32 };
@@ -241,7 +242,9 @@ impl<F: Files> Replay<F> {
                     let head = read_head(payload);
                     let complete = head.as_ref().is_some_and(|head| self.is_complete(head));
                     let linked = letter.beside.as_ref().is_none_or(|beside| self.is_linked(&beside.link));
-                    if record.end() > proven && !(complete && linked) {
+                    // A message that is over may lack octets, since their segment may be gone for that. Its record has to stay:
+                    // it says which other segments have what must not come back.
+                    if record.end() > proven && !(complete && linked) && !over.contains(&letter.id) {
                         torn.insert(record.offset);
                         continue;
                     }
@@ -310,4 +313,18 @@ impl<F: Files> Replay<F> {
             }
         }
     }
+}
+
+/// The messages that are done by what stands behind the proven part of a segment.
+fn ended(segment: u64, octets: &[u8], found: &Scan, proven: usize) -> HashSet<MessageId> {
+    let entry = |record: &Found| {
+        let place = codec::Place { segment, offset: record.offset as u32 };
+        Entry::of_record(record.kind, octets.get(record.payload.clone()).unwrap_or_default(), place)
+    };
+    let link = |entry| match entry {
+        Entry::Facts(linked) | Entry::Message(Letter { beside: Some(linked), .. }) => Some(linked.link),
+        Entry::Message(_) | Entry::Chunk { .. } | Entry::Rules { .. } | Entry::Unknown { .. } => None,
+    };
+    let links = found.records.iter().filter(|record| record.end() > proven).filter_map(entry).filter_map(link);
+    links.filter(|link| link.fate != Fate::Open).map(|link| link.id).collect()
 }

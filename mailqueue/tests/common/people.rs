@@ -21,6 +21,8 @@ pub(crate) struct People {
     pub(crate) promised: BTreeMap<String, String>,
     /// Messages that the operator removed.
     pub(crate) removed: BTreeSet<MessageId>,
+    /// Messages that the operator returned. Nobody hears of a notification that was.
+    pub(crate) returned: BTreeSet<MessageId>,
     /// What the office may deliver, with the size.
     pub(crate) known: BTreeMap<MessageId, u64>,
     /// Addresses whose senders want to hear nothing.

@@ -176,9 +176,12 @@ impl<C: Cellar> Town<C> {
     /// The operator does something to some of the mail.
     pub(crate) fn meddle(&mut self, action: Action, filter: &Filter, limit: usize) {
         let Some(office) = &self.office else { return };
-        if action == Action::Delete {
-            let Ok(page) = block_on(office.list(filter, None, limit)) else { return };
-            self.people().removed.extend(page.entries.iter().map(|entry| entry.id));
+        let Ok(page) = block_on(office.list(filter, None, limit)) else { return };
+        let meant = page.entries.iter().map(|entry| entry.id);
+        match action {
+            Action::Delete => self.people().removed.extend(meant),
+            Action::Bounce => self.people().returned.extend(meant),
+            Action::Hold | Action::Release | Action::Retry | Action::Requeue => {}
         }
         // The run goes on beside it: an act may wait for what is being recorded.
         let mut act = Box::pin(office.apply(action, filter, Trial::Real, None, limit));
@@ -292,7 +295,8 @@ impl<C: Cellar> Town<C> {
         assert_eq!((counters.messages, counters.active, counters.recipients, counters.flying), (0, 0, 0, 0));
         let people = self.people();
         let recorded = self.recorded.lock().unwrap();
-        let thrown_away: BTreeSet<_> = people.removed.iter().filter_map(|id| recorded.notices.get(id)).collect();
+        let put_away = people.removed.union(&people.returned);
+        let thrown_away: BTreeSet<_> = put_away.filter_map(|id| recorded.notices.get(id)).collect();
         for (delivery, address) in &people.promised {
             let id: MessageId = delivery.split('.').next().unwrap().parse().unwrap();
             if people.removed.contains(&id) {
