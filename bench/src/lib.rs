@@ -23,7 +23,7 @@ pub use meter::{Cost, Costs, Meter, Who};
 pub use pop3::{Pop3Client, Stat};
 pub use postfix::postfix_missing;
 pub use processes::Processes;
-pub use raw_log::RawLog;
+pub use raw_log::{RawLog, Room};
 pub use rows::{Row, Way, often, table};
 pub use servers::{Dovecot, PASSWORD, Place, Pop3Server, Setup, dovecot_missing, single_node};
 

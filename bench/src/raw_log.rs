@@ -6,14 +6,24 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Condvar, Mutex};
 
-/// Octets of the file. It is as large from the beginning, so that a sync has nothing to say about the file itself, and is
-/// written from its beginning again when it is full.
+/// Octets of a file that is [`Room::Prepared`].
 const SIZE: u64 = 256 << 20;
+
+/// Where the octets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Over one file of 256 MB, again and again: a sync has nothing to say about the file itself, and the system has memory for
+    /// it already.
+    Prepared,
+    /// Behind the end of a file that grows, as the octets of mail that stays do.
+    Growing,
+}
 
 /// A file and nothing else: no checksum, no index, no way back.
 #[derive(Debug)]
 pub struct RawLog {
     file: File,
+    room: Room,
     state: Mutex<State>,
     synced: Condvar,
 }
@@ -42,14 +52,16 @@ impl RawLog {
     ///
     /// # Errors
     /// As the disk says.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub fn create(path: &Path, room: Room) -> io::Result<Self> {
         let file = File::options().create(true).write(true).truncate(true).open(path)?;
-        let zeros = vec![0; 1 << 20];
-        for place in (0..SIZE).step_by(zeros.len()) {
-            file.write_all_at(&zeros, place)?;
+        if room == Room::Prepared {
+            let zeros = vec![0; 1 << 20];
+            for place in (0..SIZE).step_by(zeros.len()) {
+                file.write_all_at(&zeros, place)?;
+            }
         }
         file.sync_all()?;
-        Ok(Self { file, state: Mutex::default(), synced: Condvar::new() })
+        Ok(Self { file, room, state: Mutex::default(), synced: Condvar::new() })
     }
 
     /// Returns when the octets are durable.
@@ -71,7 +83,8 @@ impl RawLog {
             state.turn = Turn::Taken;
             let mut batch = std::mem::take(&mut state.waiting);
             state.gathering += 1;
-            let place = if state.place + batch.len() as u64 > SIZE { 0 } else { state.place };
+            let is_full = self.room == Room::Prepared && state.place + batch.len() as u64 > SIZE;
+            let place = if is_full { 0 } else { state.place };
             state.place = place + batch.len() as u64;
             drop(state);
             self.file.write_all_at(&batch, place)?;

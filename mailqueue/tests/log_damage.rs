@@ -3,15 +3,15 @@
 #[cfg(test)]
 mod ledger;
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use ledger::{
     Ledger, Step, body, commit, envelope, find, full_segments, id, octets, open, read_all, read_one, record, small,
-    take_all,
+    take_all, trying,
 };
-use mailqueue::files::RealFiles;
+use mailqueue::files::{Files, RealFiles};
 use mailqueue::log::OpenError;
-use mailqueue::testing::{Disk, Fault, block_on};
+use mailqueue::testing::{Disk, Fault, Survival, block_on};
 use mailqueue::{Held, LogSpool, Note, Progress, ReadError, Spool};
 
 #[test]
@@ -220,4 +220,44 @@ fn a_record_of_a_newer_kind_survives_and_is_told() {
         }
         block_on(spool.close());
     }
+}
+
+/// The segment says that a message in another one is done, its sync failed later, and nobody listed what is in it.
+#[test]
+fn a_segment_that_cannot_be_read_now_is_not_taken_for_an_empty_one() {
+    let disk = Disk::new();
+    let (spool, _) = open(&disk).unwrap();
+    block_on(async {
+        for number in 1..=6 {
+            commit(&spool, number, 700).await.unwrap();
+        }
+        // The first segment stays for the sake of the second message.
+        for number in [1, 3, 4, 5, 6] {
+            record(&spool, number, vec![Note::Done]).await.unwrap();
+        }
+    });
+    let name_of_last = || {
+        let number = |name: &String| disk.octets(name).and_then(|octets| octets.get(16..24)?.try_into().ok());
+        let newest = |name: &String| number(name).map_or(0, u64::from_le_bytes);
+        disk.list().unwrap().into_iter().max_by_key(newest).unwrap()
+    };
+    let failed = name_of_last();
+    while name_of_last() == failed {
+        disk.fault_at(2, Fault::Once(ErrorKind::Other));
+        let _ = block_on(record(&spool, 2, vec![trying(1)]));
+    }
+    for sector in (0..4096).step_by(512) {
+        disk.scratch(&failed, sector);
+    }
+    block_on(async {
+        for number in 10..60 {
+            commit(&spool, number, 900).await.unwrap();
+            record(&spool, number, vec![Note::Done]).await.unwrap();
+        }
+        spool.close().await;
+    });
+    let disk = disk.crash(Survival::All);
+    let (spool, report) = open(&disk).unwrap();
+    assert_eq!(report.messages, 1);
+    assert_eq!(block_on(read_one(&spool, 1)), Err(ReadError::Unknown));
 }

@@ -135,7 +135,7 @@ fn what_is_done_stays_done_where_a_segment_with_its_octets_went_first() {
             let mut draft = spool.begin(ledger::id(1), 0).await.unwrap();
             draft.write(&ledger::body(1, 3000)).await.unwrap();
             spool.keep_rules(vec![7; 50]).await.unwrap();
-            draft.commit(&ledger::envelope(1), None).await.unwrap();
+            let _ = draft.commit(&ledger::envelope(1), None).await.unwrap();
             for attempt in 1..18 {
                 ledger::record(&spool, 1, vec![ledger::trying(attempt)]).await.unwrap();
             }

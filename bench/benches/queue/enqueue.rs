@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench::{Cost, Costs, Meter, RawLog, Who};
+use bench::{Cost, Costs, Meter, RawLog, Room, Who};
 use mailqueue::files::RealFiles;
 use mailqueue::{Clock, Destination, Envelope, LogConfig, LogSpool, Queue, QueueConfig, Recipient, Sleep, UnixMicros};
 use tokio::runtime::Runtime;
@@ -24,28 +24,29 @@ pub(crate) fn measure(plan: &Plan) {
          to the disk/octet |\n|--:|--:|---|--:|--:|--:|--:|--:|--:|"
     );
     for octets in SIZES {
-        let raw = RawLog::create(&plan.folder("raw").join("log")).unwrap();
+        let raw = RawLog::create(&plan.folder("raw").join("log"), Room::Prepared).unwrap();
         let body = Arc::new(body(octets));
         for tasks in TASKS {
             let folder = plan.folder("enqueue");
             let ours = Ours::open(&folder);
-            let (mut of_raw, mut of_ours) = (Costs::default(), Costs::default());
+            let growing = RawLog::create(&folder.join("growing"), Room::Growing).unwrap();
+            let mut sums = <[Costs; 3]>::default();
             for round in 0..=plan.extent.rounds() {
                 tell(format_args!("enqueue: {octets} octets, {tasks} tasks, round {round}"));
                 let turn = if round == 0 { plan.extent.turn() / 4 } else { plan.extent.turn() };
                 let costs = [
                     metered(plan, || raw_turn(&raw, &body, tasks, turn)),
+                    metered(plan, || raw_turn(&growing, &body, tasks, turn)),
                     metered(plan, || ours.turn(&body, tasks, turn)),
                 ];
                 // The first round warms up.
                 if round > 0 {
-                    of_raw.add(costs[0]);
-                    of_ours.add(costs[1]);
+                    sums.iter_mut().zip(costs).for_each(|(sum, cost)| sum.add(cost));
                 }
             }
             told();
-            let most = of_raw.rate().0;
-            for (name, costs) in [("raw disk", of_raw), ("posthaste mailqueue", of_ours)] {
+            let most = sums[0].rate().0;
+            for (name, costs) in ["raw disk", "raw disk, a file that grows", "posthaste mailqueue"].iter().zip(sums) {
                 let (median, least, greatest) = costs.rate();
                 println!(
                     "| {octets} | {tasks} | {name} | {median:.0} | {least:.0} | {greatest:.0} | {:.2} | {:.1} | {:.2} |",
@@ -54,7 +55,7 @@ pub(crate) fn measure(plan: &Plan) {
                     costs.device() / octets as f64,
                 );
             }
-            drop(ours);
+            drop((ours, growing));
             fs::remove_dir_all(&folder).unwrap();
         }
     }

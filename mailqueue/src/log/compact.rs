@@ -198,7 +198,8 @@ impl<F: Files> Committer<F> {
         (alive.saturating_add(alive / 8) <= room).then_some(segment)
     }
 
-    /// What is in a segment, and how many octets were read to know it.
+    /// What is in a segment, and how many octets were read to know it. `None` where that is not known of all of it: what
+    /// cannot be read now may be all that keeps a message from coming back.
     fn entries(&self, number: u64) -> Option<(Vec<Entry>, usize)> {
         let file = {
             let index = self.shared.index();
@@ -210,7 +211,7 @@ impl<F: Files> Committer<F> {
         {
             return Some((entries, listing.len()));
         }
-        let (mut octets, _) = read_segment(&file.file, file.size).ok()?;
+        let (mut octets, unreadable) = read_segment(&file.file, file.size).ok()?;
         if let Some(trusted) = self.poisoned.get(&number) {
             octets.truncate(*trusted as usize);
         }
@@ -218,7 +219,11 @@ impl<F: Files> Committer<F> {
             let payload = octets.get(record.payload.clone()).unwrap_or_default();
             Entry::of_record(record.kind, payload, Place { segment: number, offset: record.offset as u32 })
         };
-        let entries = scan(&octets, file.epoch).records.into_iter().filter_map(entry).collect();
+        let found = scan(&octets, file.epoch);
+        if !unreadable.is_empty() || !found.holes.is_empty() {
+            return None;
+        }
+        let entries = found.records.into_iter().filter_map(entry).collect();
         Some((entries, octets.len()))
     }
 
