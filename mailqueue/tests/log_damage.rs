@@ -156,7 +156,7 @@ fn a_sector_that_cannot_be_read_once_is_read_again() {
     let mut ledger = Ledger::default();
     for call in 1..12 {
         let disk = disk.clone();
-        disk.fault_at(call, Fault::Once(io::ErrorKind::Other));
+        disk.fault_at(call, Fault::Once(ErrorKind::Other));
         if let Ok((spool, report)) = open(&disk) {
             assert_eq!(report.damage, []);
             assert_eq!(block_on(take_all(&spool)).len(), 1);

@@ -276,6 +276,35 @@ fn a_refused_message_does_not_come_back_once_the_log_went_on() {
     }
 }
 
+/// The first sync of a segment fails, and a message that arrives keeps it on disk.
+#[test]
+fn a_message_that_a_fresh_segment_refused_does_not_come_back_once_the_log_went_on() {
+    let mut refused = 0;
+    // Which call a commit needs depends on what the log is at beside it.
+    for call in (1..24).cycle().take(500) {
+        if refused == 4 {
+            return;
+        }
+        let (disk, mut ledger) = (Disk::new(), Ledger::default());
+        let (spool, _) = open(&disk).unwrap();
+        ledger.ask(&spool, Step::Commit { number: 1, size: 50 }).unwrap();
+        refuse_a_commit(&disk, &mut ledger, &spool);
+        let mut draft = block_on(spool.begin(ledger::id(2_000_000), 0)).unwrap();
+        block_on(draft.write(&ledger::body(7, 1000))).unwrap();
+        disk.fault_at(call, Fault::Once(ErrorKind::Other));
+        let said = ledger.ask(&spool, Step::Commit { number: 1_000_000, size: 50 });
+        disk.repair();
+        refused += usize::from(said.is_err());
+        ledger.ask(&spool, Step::Commit { number: 1_000_001, size: 50 }).unwrap();
+        let disk = disk.crash(Survival::All);
+        drop(draft);
+        let kept = ledger.fates.values().filter(|fate| fate.committed).count();
+        let (_, report) = open(&disk).unwrap();
+        assert_eq!(report.messages, kept, "call {call}: a refused one came back");
+    }
+    panic!("{refused} refused");
+}
+
 #[test]
 fn a_message_that_was_arriving_when_a_sync_failed_is_refused() {
     let (disk, mut ledger) = (Disk::new(), Ledger::default());

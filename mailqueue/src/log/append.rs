@@ -15,7 +15,7 @@ use super::format::{
 use super::index::ChunkPin;
 use super::listing::Entry;
 use super::wire::Input;
-use super::yard::{Fault, Purpose, Spare};
+use super::yard::{Fault, Purpose, Spare, wipe};
 
 impl<F: Files> Committer<F> {
     /// Lays out a chunk, with an entry of its own.
@@ -76,6 +76,7 @@ impl<F: Files> Committer<F> {
         if self.has_room(payload, entry) {
             return Ok(());
         }
+        self.wipe_unsaid()?;
         // The next file first: where there is none, the room that is left serves smaller records.
         let spare = self.yard.take(purpose)?;
         if let Err(fault) = self.seal() {
@@ -95,6 +96,16 @@ impl<F: Files> Committer<F> {
         if let Some(sealed) = self.active.take() {
             self.shared.index().seal(sealed.segment.number);
             self.yard.expect(sealed.end / sealed.syncs.max(1));
+        }
+        Ok(())
+    }
+
+    /// Takes their words from segments whose first sync failed: no header could say which of these count, and behind a
+    /// segment that goes on they would.
+    fn wipe_unsaid(&mut self) -> Result<(), Fault> {
+        while let Some(segment) = self.unsaid.last() {
+            wipe(segment)?;
+            self.unsaid.pop();
         }
         Ok(())
     }
@@ -297,7 +308,12 @@ impl<F: Files> Committer<F> {
         let trusted = failed.durable.max(SEGMENT_HEADER as u32);
         self.poisoned.insert(number, trusted);
         // A segment that was never synced says nothing, and what it should have said is still to be said.
-        self.poison = if failed.durable == 0 { failed.poison } else { Some(Poison { number, generation, trusted }) };
+        if failed.durable == 0 {
+            self.poison = failed.poison;
+            self.unsaid.push(Arc::clone(&failed.segment));
+        } else {
+            self.poison = Some(Poison { number, generation, trusted });
+        }
         let mut index = self.shared.index();
         // What was answered before its sync is gone: no record to come may lean on it.
         for (id, stand) in failed.unsynced.into_iter().rev() {

@@ -177,6 +177,8 @@ pub(super) struct Committer<F: Files> {
     pub(super) pending: HashMap<MessageId, Pending>,
     /// What the next segment's header has to say.
     pub(super) poison: Option<Poison>,
+    /// Segments whose first sync failed, and which still say something.
+    pub(super) unsaid: Vec<Arc<SegmentFile<F::File>>>,
     /// All failed segments that are still on disk, by number.
     pub(super) poisoned: HashMap<u64, u32>,
     /// Empty segments that could not be retired.
@@ -217,6 +219,7 @@ impl<F: Files> Committer<F> {
             waiters: Vec::new(),
             pending: HashMap::new(),
             poison: None,
+            unsaid: Vec::new(),
             poisoned: HashMap::new(),
             stuck: Vec::new(),
             work: Work::Rest,
