@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod ledger;
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 
 use ledger::{
     Ledger, Step, body, commit, envelope, find, full_segments, id, octets, open, read_all, read_one, record, small,
