@@ -61,7 +61,7 @@ fn a_taken_socket() {
     let place = Place::new();
     let path = place.path("lmtp");
     let _taken = UnixListener::bind(&path).unwrap();
-    refused(place, &["--lmtp", path.to_str().unwrap()], &[path.to_str().unwrap(), "in use", "--lmtp"]);
+    refused(place, &["--lmtp", path.to_str().unwrap()], &[path.to_str().unwrap(), "another server", "--lmtp"]);
 }
 
 #[test]
