@@ -196,6 +196,35 @@ fn a_crash_while_recovering_loses_nothing() {
     }
 }
 
+/// What a start wiped and could not sync is a spare for the next one, and might be a segment again after a power cut.
+#[test]
+fn a_wipe_whose_sync_failed_is_made_again_by_the_next_start() {
+    let mut wiped = 0;
+    for call in 1.. {
+        let (disk, mut ledger) = (Disk::new(), Ledger::default());
+        let (spool, _) = open(&disk).unwrap();
+        ledger.ask(&spool, Step::Commit { number: 1, size: 900 }).unwrap();
+        block_on(spool.close());
+        let is_segment = |name: &String| disk.octets(name).is_some_and(|octets| octets.starts_with(b"phqueue"));
+        let original = disk.list().unwrap().into_iter().find(is_segment).unwrap();
+        disk.fault_at(call, Fault::Once(ErrorKind::Other));
+        let opened = open(&disk);
+        if !disk.fault_happened() {
+            break;
+        }
+        if opened.is_err() && !is_segment(&original) {
+            // It is the last that is used again.
+            disk.rename(&original, "segment-00000000").unwrap();
+            disk.sync_dir().unwrap();
+            wiped += 1;
+        }
+        let (spool, _) = opened.or_else(|_| open(&disk)).unwrap();
+        ledger.ask(&spool, Step::Commit { number: 2, size: 900 }).unwrap();
+        ledger.crash(&disk, Survival::Nothing);
+    }
+    assert!(wiped > 0);
+}
+
 #[test]
 fn an_error_at_any_call_loses_nothing_and_the_log_goes_on() {
     let calls = calls_of_a_play();

@@ -101,7 +101,14 @@ fn survey<F: Files>(files: &F, config: &LogConfig, report: &mut Report) -> Resul
             Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::NotFound) => continue,
             Err(error) => return Err(error.into()),
         };
-        match read_opening(&file)? {
+        let opening = read_opening(&file)?;
+        if opening == Opening::Spare && file.size()? >= SEGMENT_HEADER as u64 {
+            // That the last process wiped it may be in memory alone, where the disk failed to sync that: a segment would be
+            // back after a crash, and be taken for the original of its copies.
+            file.write_all_at(&[0; SEGMENT_HEADER], 0)?;
+            file.sync_data()?;
+        }
+        match opening {
             // One that was not finished has another size.
             Opening::Spare if file.size()? == u64::from(config.segment_size) => {
                 spares.push(Spare { name, file, size: config.segment_size });
