@@ -8,7 +8,7 @@ use crate::node::Site;
 use crate::program::skip;
 
 /// Octets of a disk of the server's own: less than a large message, the queue's reserve and what it keeps ready.
-const DISK: &str = "size=120m";
+const DISK: &str = "size=136m";
 
 #[test]
 fn a_message_that_would_not_fit_on_the_disk_is_refused_before_it_is_sent() {
