@@ -64,7 +64,8 @@ pub struct LogConfig {
     /// Octets of a segment file, 4 KiB to 256 MiB, rounded down to a multiple of 8. An idle log takes about `spares` + 4 of
     /// them on disk. Larger ones are opened less often and are emptied later.
     pub segment_size: u32,
-    /// The most octets of one message in one record, and so the memory that each arriving message takes.
+    /// The most octets of one message in one record. An arriving message takes twice as much memory at most: one record fills
+    /// while another is on its way.
     pub chunk_size: u32,
     /// After how many octets a batch is synced though more callers wait. Otherwise a few large messages would keep all
     /// others waiting for one long sync.
