@@ -278,11 +278,12 @@ impl<F: Files> Committer<F> {
     }
 
     fn commit(&mut self, mut commit: Box<Commit<F>>) {
-        match commit.sent.take().and_then(FutureExt::now_or_never) {
+        match commit.sent.take().map(FutureExt::now_or_never) {
             None => {}
-            Some(Ok(Ok(Written { pin, .. }))) => commit.chunks.push(pin),
-            Some(Ok(Err(error))) => return drop(commit.reply.send(Err(error))),
-            Some(Err(_)) => return drop(commit.reply.send(Err(CommitError::Unavailable))),
+            Some(Some(Ok(Ok(Written { pin, .. })))) => commit.chunks.push(pin),
+            Some(Some(Ok(Err(error)))) => return drop(commit.reply.send(Err(error))),
+            // Without it the message would lack octets.
+            Some(Some(Err(_)) | None) => return drop(commit.reply.send(Err(CommitError::Unavailable))),
         }
         let beside = match &commit.beside {
             None => Ok(None),
